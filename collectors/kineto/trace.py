@@ -1,0 +1,153 @@
+"""Reader of Kineto traces (torch.profiler .json and .json.gz): one timeline a device, in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from collectors.dump import Contents, Dump
+from collectors.kineto.events import Columns, launches, mended
+from collectors.kineto.scanner import EventScanner, NotATrace
+from collectors.marks import Mark, by_phase, step_starts
+from heuristics.errors import UnreadableDump
+from heuristics.intervals import Spans, merged, union
+from heuristics.observations import Observation
+from heuristics.roofs import Device
+from heuristics.timeline import DeviceEvents, Recording, step_lengths_s, summarise
+
+KIND = "Kineto trace"
+
+GRAPH_CAPTURE_EVENTS = 20_000
+"""A trace with this many calls but hardly a kernel recorded a capture, not a run."""
+
+
+def recognises(dump: Dump) -> bool:
+    """A JSON object or array with Chrome trace events near its beginning."""
+    text = dump.head_text.lstrip()
+    if text[:1] not in ("{", "["):
+        return False
+    return '"traceEvents"' in text or (text[:1] == "[" and '"ph"' in text[:4096])
+
+
+def read(dump: Dump) -> Contents:
+    """Timelines by device and by annotated phase.
+
+    Raises:
+        UnreadableDump: no event could be read at all.
+    """
+    scanner = EventScanner(dump.chunks())
+    columns: Columns | None = None
+    seen = 0
+    try:
+        for pieces in scanner.blocks():
+            columns = columns or Columns(scanner.layout)
+            columns.add(pieces)
+            seen += len(pieces)
+    except NotATrace as error:
+        raise UnreadableDump(dump.path, f"looks like a trace but is not: {error}") from error
+    warnings = _warnings(dump, scanner, columns, seen)
+    if columns is None or seen == 0:
+        raise UnreadableDump(dump.path, "the trace holds no events", hint="record it with torch.profiler")
+    if columns.unusable and columns.unusable == seen:
+        raise UnreadableDump(dump.path, "none of its events can be read")
+    envelope = _envelope(scanner.envelope)
+    observations = _observations(dump.path, columns, envelope)
+    if not observations:
+        warnings.append("no GPU activity recorded" + _capture_hint(columns))
+    return Contents(kind=KIND, observations=tuple(observations), warnings=tuple(warnings))
+
+
+def _warnings(dump: Dump, scanner: EventScanner, columns: Columns | None, seen: int) -> list[str]:
+    found = []
+    if dump.cut_short:
+        found.append(dump.cut_short)
+    elif scanner.truncated:
+        found.append("the file ends in the middle of the trace: judged by what is there")
+    if columns is not None and columns.unusable:
+        found.append(f"{columns.unusable} of {seen} events are damaged and were left out")
+    return found
+
+
+def _capture_hint(columns: Columns) -> str:
+    if len(columns.call_correlation) > GRAPH_CAPTURE_EVENTS:
+        return ": many calls and no kernels, as while CUDA graphs are captured; trace a later step"
+    return ": trace with ProfilerActivity.CUDA, on a rank that has a GPU"
+
+
+def _envelope(text: bytes) -> dict[str, Any]:
+    """The JSON around the events; empty if it is damaged."""
+    for candidate in (text, mended(text), text.rstrip().rstrip(b",") + b"}"):
+        try:
+            found = msgspec.json.decode(candidate)
+        except (msgspec.DecodeError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _device(envelope: dict[str, Any], index: int) -> Device:
+    """What the trace states about a device; ROCm leaves names empty."""
+    listed = envelope.get("deviceProperties") or envelope.get("computeProperties")
+    for row in listed if isinstance(listed, list) else []:
+        if isinstance(row, dict) and row.get("id") == index:
+            sms = row.get("numSms", row.get("multiProcessorCount"))
+            memory = row.get("totalGlobalMem")
+            return Device(
+                index=index,
+                name=str(row["name"]) if row.get("name") else None,
+                memory_bytes=float(memory) if isinstance(memory, int | float) else None,
+                sm_count=sms if isinstance(sms, int) and sms > 0 else None,
+            )
+    return Device(index=index)
+
+
+def _observations(path: str, columns: Columns, envelope: dict[str, Any]) -> list[Observation]:
+    device_of = np.array(columns.device, np.int32)
+    if device_of.size == 0:
+        return []
+    launch_start, launch_end, from_graph = launches(columns)
+    events = DeviceEvents(
+        names=list(columns.names),
+        name_index=np.array(columns.name_index, np.int32),
+        start=np.array(columns.start, np.int64),
+        end=np.array(columns.end, np.int64),
+        launch_start=launch_start,
+        launch_end=launch_end,
+        from_graph=from_graph,
+        blocks_per_sm=np.array(columns.blocks_per_sm, np.float32),
+    )
+    external = np.array(columns.external, np.int64)
+    host = _host(columns)
+    marks = [Mark(name, start, end) for name, start, end, on_device in columns.notes if not on_device]
+    found = []
+    for index in np.flatnonzero(np.bincount(device_of)):
+        mine = device_of == index
+        chosen = events.chosen(mine)
+        recording = Recording(
+            host=host,
+            stacks=columns.has_stacks or bool(envelope.get("with_stack")),
+            shapes=bool(envelope.get("record_shapes")) or len(columns.operations) > 0,
+            memory=bool(envelope.get("profile_memory")),
+            operations=columns.operations.totals(external[mine], (chosen.end - chosen.start).astype(float)),
+        )
+        timeline = summarise(chosen, recording)
+        steps = step_lengths_s(chosen, step_starts(marks))
+        device = _device(envelope, int(index))
+        found.append(Observation(source=path, payload=replace(timeline, step_s=steps), device=device))
+        found += [
+            Observation(source=path, payload=summarise(part, recording, window), device=device, phase=phase)
+            for phase, part, window in by_phase(marks, chosen)
+        ]
+    return found
+
+
+def _host(columns: Columns) -> Spans | None:
+    """When the host did anything: operations and calls; None where neither was recorded."""
+    calls = union(np.array(columns.call_start, np.int64), np.array(columns.call_end, np.int64))
+    if len(calls) == 0 and len(columns.host) == 0:
+        return None
+    return merged(columns.host, calls)

@@ -1,0 +1,197 @@
+"""Reader of a model's config.json (Hugging Face): its many names for the same dimensions, and their nesting."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from heuristics.errors import UnusableModel
+from heuristics.model_shape import Experts, LatentAttention, ModelShape
+
+NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Where multimodal models keep their decoder's dimensions."""
+
+_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+_HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
+_HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads")
+_KV_HEADS = ("num_key_value_heads", "n_head_kv", "num_kv_heads", "multi_query_group_num", "num_attention_groups")
+_HEAD_DIM = ("head_dim", "hidden_size_per_head", "kv_channels")
+_INNER = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "hidden_dim")
+_EXPERTS = ("num_experts", "moe_num_experts", "n_routed_experts", "num_local_experts")
+_PER_TOKEN = ("num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_topk", "moe_top_k", "top_k")
+_SHARED = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")
+
+_BITS = {"float32": 32.0, "float16": 16.0, "bfloat16": 16.0, "float8_e4m3fn": 8.0, "float64": 64.0}
+_METHOD_BITS = {
+    "fp8": 8.0,
+    "modelopt": 8.0,
+    "fbgemm_fp8": 8.0,
+    "awq": 4.0,
+    "gptq": 4.0,
+    "mxfp4": 4.25,
+    "modelopt_fp4": 4.5,
+}
+
+_PLAIN_MLP = (
+    "gpt2",
+    "gpt_neox",
+    "opt",
+    "bloom",
+    "falcon",
+    "gptj",
+    "gpt_bigcode",
+    "mpt",
+    "phi",
+    "starcoder2",
+    "codegen",
+)
+"""Model types whose feed-forward block has two matrices and no gate."""
+
+
+def read(path: str) -> ModelShape:
+    """The shape in a config.json, or in the folder that holds one.
+
+    Raises:
+        UnusableModel: no such file, not JSON, or without the dimensions that the arithmetic needs.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / "config.json"
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UnusableModel(
+            f"{path}: no config.json to read ({error.strerror or error})",
+            hint="give the model's config.json or its folder",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UnusableModel(f"{path}: not a config.json, but binary", hint="give the model's config.json") from error
+    try:
+        found = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UnusableModel(f"{path}: not JSON: {error}", hint="give the model's config.json") from error
+    if not isinstance(found, dict):
+        raise UnusableModel(f"{path}: not a model's configuration", hint="give the model's config.json")
+    return shape_of(found, name=file.parent.name if file.name == "config.json" else file.stem)
+
+
+def shape_of(config: Mapping[str, Any], name: str | None = None) -> ModelShape:
+    """The shape of a configuration already parsed.
+
+    Raises:
+        UnusableModel: a needed dimension is missing or is no number.
+    """
+    inner = next((config[k] for k in NESTED if isinstance(config.get(k), dict)), None)
+    fields: dict[str, Any] = {**config, **(inner or {})}
+    hidden = _needed(fields, _HIDDEN)
+    heads = _needed(fields, _HEADS)
+    layers = _needed(fields, _LAYERS)
+    intermediate = _whole(fields, _INNER) or 4 * hidden
+    activation_bits = _dtype_bits(fields)
+    weight_bits, head_bits = _weight_bits(fields, activation_bits)
+    return ModelShape(
+        name=str(config.get("_name_or_path") or name or config.get("model_type") or "model")
+        .rstrip("/")
+        .rsplit("/", 1)[-1],
+        layers=layers,
+        hidden_size=hidden,
+        heads=heads,
+        kv_heads=_whole(fields, _KV_HEADS) or (1 if fields.get("multi_query") else heads),
+        head_dim=_whole(fields, _HEAD_DIM) or hidden // heads,
+        intermediate_size=intermediate,
+        vocab_size=_needed(fields, ("vocab_size",)),
+        gated_mlp=str(fields.get("model_type", "")) not in _PLAIN_MLP,
+        tied_embedding=bool(fields.get("tie_word_embeddings", False)),
+        latent_attention=_latent(fields),
+        sliding_window=_window(fields),
+        sliding_layers=_sliding_layers(fields, layers),
+        experts=_experts(fields, layers, intermediate),
+        weight_bits=weight_bits,
+        head_weight_bits=head_bits,
+        activation_bits=activation_bits,
+        kv_bits=activation_bits,
+    )
+
+
+def _whole(fields: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    """The first of the names that holds a positive whole number."""
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None
+
+
+def _needed(fields: Mapping[str, Any], names: tuple[str, ...]) -> int:
+    found = _whole(fields, names)
+    if found is None:
+        raise UnusableModel(f"the model's configuration lacks {names[0]}", hint="is this the decoder's config.json?")
+    return found
+
+
+def _dtype_bits(fields: Mapping[str, Any]) -> float:
+    stated = str(fields.get("dtype") or fields.get("torch_dtype") or "bfloat16").removeprefix("torch.")
+    return _BITS.get(stated, 16.0)
+
+
+def _weight_bits(fields: Mapping[str, Any], plain: float) -> tuple[float, float | None]:
+    """(bits of the layers' weights, bits of the head's); quantised models leave the head alone."""
+    quantisation = fields.get("quantization_config")
+    if not isinstance(quantisation, dict):
+        return plain, None
+    bits = quantisation.get("bits")
+    if quantisation.get("load_in_4bit"):
+        bits = 4
+    if not isinstance(bits, int | float) or bits <= 0:
+        bits = _METHOD_BITS.get(str(quantisation.get("quant_method", "")).lower(), plain)
+    return float(bits), plain
+
+
+def _latent(fields: Mapping[str, Any]) -> LatentAttention | None:
+    rank = _whole(fields, ("kv_lora_rank",))
+    if rank is None:
+        return None
+    return LatentAttention(
+        kv_lora_rank=rank,
+        qk_rope_head_dim=_needed(fields, ("qk_rope_head_dim",)),
+        qk_nope_head_dim=_needed(fields, ("qk_nope_head_dim",)),
+        v_head_dim=_needed(fields, ("v_head_dim",)),
+        q_lora_rank=_whole(fields, ("q_lora_rank",)),
+    )
+
+
+def _window(fields: Mapping[str, Any]) -> int | None:
+    if fields.get("use_sliding_window") is False:
+        return None
+    return _whole(fields, ("sliding_window",))
+
+
+def _sliding_layers(fields: Mapping[str, Any], layers: int) -> int:
+    """Layers marked as sliding; all of them where there is a window and no marking."""
+    if _window(fields) is None:
+        return 0
+    kinds = fields.get("layer_types")
+    if isinstance(kinds, list):
+        return sum(kind == "sliding_attention" for kind in kinds)
+    return layers
+
+
+def _experts(fields: Mapping[str, Any], layers: int, intermediate: int) -> Experts | None:
+    count, per_token = _whole(fields, _EXPERTS), _whole(fields, _PER_TOKEN)
+    if count is None or per_token is None or count < 2:
+        return None
+    inner = _whole(fields, ("moe_intermediate_size",)) or intermediate
+    dense = _whole(fields, ("first_k_dense_replace",)) or 0
+    listed = fields.get("mlp_only_layers")
+    dense += len(listed) if isinstance(listed, list) else 0
+    every = _whole(fields, ("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_freq")) or 1
+    shared = _whole(fields, ("shared_expert_intermediate_size",)) or (_whole(fields, _SHARED) or 0) * inner
+    return Experts(
+        count=count,
+        per_token=per_token,
+        intermediate_size=inner,
+        layers=max(1, (layers - dense) // every),
+        shared_intermediate_size=shared,
+    )

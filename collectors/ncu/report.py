@@ -1,0 +1,44 @@
+"""Reader of .ncu-rep reports, through ``ncu --import`` where the tool is on the PATH; it needs no GPU for that."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+from collectors.dump import Contents, Dump
+from collectors.ncu import export
+from heuristics.errors import UnreadableDump
+
+KIND = "Nsight Compute report"
+
+MAGIC = b"NVR\x00"
+
+
+def recognises(dump: Dump) -> bool:
+    """The report's first bytes, or its suffix on a binary file."""
+    return dump.head.startswith(MAGIC) or (dump.path.endswith(".ncu-rep") and b"\0" in dump.head[:4096])
+
+
+def read(dump: Dump) -> Contents:
+    """The report's raw page, printed by ncu and read like any export.
+
+    Raises:
+        UnreadableDump: no ncu on the PATH, or it cannot open the report.
+    """
+    tool = shutil.which("ncu")
+    by_hand = f"ncu --import {dump.path} --csv --page raw > kernels.csv, and give kernels.csv"
+    if tool is None:
+        raise UnreadableDump(
+            dump.path, "a binary report needs ncu to be read, and ncu is not on the PATH", hint=by_hand
+        )
+    command = [tool, "--import", os.path.abspath(dump.path), "--csv", "--page", "raw"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as run:
+        assert run.stdout is not None
+        printed = Dump(path=dump.path, stream=run.stdout, interrupt=dump.interrupt)
+        try:
+            if not printed.head:
+                raise UnreadableDump(dump.path, f"{tool} printed nothing for this report", hint=by_hand)
+            return export.read(printed)
+        finally:
+            run.kill()

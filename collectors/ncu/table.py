@@ -1,0 +1,158 @@
+"""Kernel rows as they grow, and the profile made of them."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from collectors.ncu.metrics import NAN, Field
+from heuristics.arrays import Array, Rows
+from heuristics.observations import KernelProfile
+from heuristics.operations import Phase
+from heuristics.roofs import Device
+
+PENDING_ROWS = 512
+
+LEAST_FRACTION = 0.05
+"""DRAM throughputs under this are too coarsely rounded to derive a peak from."""
+
+
+class KernelTable:
+    """Columns of kernels, a device index each. A quantity that no kernel states takes no memory."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, int] = {}
+        self.name_index = array("i")
+        self.device = array("i")
+        self.labels: dict[int, str] = {}
+        self.phases: dict[int, Phase] = {}
+        self.cells: dict[Field, array[float]] = {}
+        self.device_names: dict[int, str] = {}
+        self.pending: list[tuple[str, int, list[float], str, Phase | None]] = []
+        self.entered = 0
+
+    def __len__(self) -> int:
+        return self.entered + len(self.pending)
+
+    def add(self, name: str, device: int, row: list[float], label: str, phase: Phase | None) -> None:
+        """One kernel, or one row of a summary."""
+        self.pending.append((name, device, row, label, phase))
+        if len(self.pending) >= PENDING_ROWS:
+            self._flush()
+
+    def extend(
+        self, names: list[str], devices: list[int], columns: dict[Field, Array], phases: list[Phase | None]
+    ) -> None:
+        """Many kernels at once; quantities not in ``columns`` are not stated."""
+        self._flush()
+        self._describe(names, devices, phases)
+        self._append(len(names), columns)
+
+    def _describe(self, names: list[str], devices: list[int], phases: list[Phase | None]) -> None:
+        before, table = self.entered, self.names
+        self.name_index.extend([table.setdefault(name, len(table)) for name in names])
+        self.device.extend(devices)
+        self.phases |= {before + i: phase for i, phase in enumerate(phases) if phase is not None}
+
+    def _flush(self) -> None:
+        if not self.pending:
+            return
+        names, devices, rows, labels, phases = map(list, zip(*self.pending, strict=True))
+        self.pending = []
+        self.labels |= {self.entered + i: label for i, label in enumerate(labels) if label}
+        self._describe(names, devices, phases)
+        block = np.array(rows)
+        stated = np.flatnonzero(~np.isnan(block).all(axis=0)).tolist()
+        self._append(len(rows), {Field(i): block[:, i] for i in stated})
+
+    def _append(self, rows: int, columns: Mapping[Field, Array]) -> None:
+        before = self.entered
+        for field in columns.keys() - self.cells.keys():
+            self.cells[field] = array("d", [NAN]) * before
+        blank = array("d", [NAN]) * rows
+        for field, cells in self.cells.items():
+            cells.extend(array("d", columns[field].tobytes()) if field in columns else blank)
+        self.entered += rows
+
+    def _cells(self, rows: Rows | None) -> dict[Field, Array]:
+        """The chosen rows by quantity, with what follows: time from cycles, bytes from directions or from the rate."""
+        absent = np.broadcast_to(np.array(NAN), (len(self) if rows is None else rows.size,))
+        cell: dict[Field, Array] = dict.fromkeys(Field, absent)
+        for field, cells in self.cells.items():
+            whole = np.frombuffer(cells)
+            cell[field] = whole if rows is None else whole[rows]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            _fill(cell, Field.DURATION, lambda: cell[Field.CYCLES] / cell[Field.CYCLE_RATE])
+            _fill(cell, Field.DRAM_BYTES, lambda: cell[Field.DRAM_READ] + cell[Field.DRAM_WRITE])
+            _fill(cell, Field.DRAM_BYTES, lambda: cell[Field.DRAM_RATE] * cell[Field.DURATION])
+            _fill(cell, Field.DRAM_RATE, lambda: cell[Field.DRAM_BYTES] / cell[Field.DURATION])
+        return cell
+
+    def by_device(self) -> list[tuple[Device, KernelProfile]]:
+        """A profile a device, with what the dump states about the device."""
+        self._flush()
+        devices = np.frombuffer(self.device, np.int32)
+        present = np.flatnonzero(np.bincount(devices)).tolist() if devices.size else []
+        found = []
+        for index in present:
+            rows = None if len(present) == 1 else np.flatnonzero(devices == index)
+            cells = self._cells(rows)
+            found.append((self._device(index, cells), self._profile(rows, cells)))
+        return found
+
+    def _profile(self, rows: Rows | None, cells: dict[Field, Array]) -> KernelProfile:
+        launches = cells[Field.INVOCATIONS]
+        index = np.frombuffer(self.name_index, np.int32)
+        place = range(len(self)) if rows is None else rows.tolist()
+        return KernelProfile(
+            names=tuple(self.names),
+            name_index=index if rows is None else index[rows],
+            launches=np.where(np.isnan(launches), 1.0, launches),
+            duration_s=cells[Field.DURATION],
+            memory_throughput=cells[Field.MEMORY],
+            compute_throughput=cells[Field.COMPUTE],
+            dram_throughput=cells[Field.DRAM],
+            l2_throughput=cells[Field.L2],
+            l1_throughput=cells[Field.L1],
+            tensor_active=cells[Field.TENSOR],
+            dram_bytes=cells[Field.DRAM_BYTES],
+            flops=cells[Field.FLOPS],
+            waves_per_sm=cells[Field.WAVES],
+            ncu_label=tuple(self.labels.get(i, "") for i in place) if self.labels else (),
+            phase=tuple(self.phases.get(i) for i in place) if self.phases else (),
+        )
+
+    def _device(self, index: int, cells: dict[Field, Array]) -> Device:
+        """Attributes from the dump's own columns; the bandwidth also from bytes/s over percent of peak."""
+
+        def stated(field: Field) -> float | None:
+            values = cells[field][~np.isnan(cells[field])]
+            return float(values[0]) if values.size else None
+
+        sms, bus = stated(Field.SM_COUNT), stated(Field.BUS_WIDTH)
+        clock = stated(Field.MEMORY_CLOCK)
+        peak = None
+        if clock is None or bus is None:
+            fraction, rate = cells[Field.DRAM], cells[Field.DRAM_RATE]
+            usable = (fraction > LEAST_FRACTION) & (rate > 0)
+            peak = float(np.median(rate[usable] / fraction[usable])) if usable.any() else None
+        return Device(
+            index=index,
+            name=self.device_names.get(index),
+            vendor="NVIDIA",
+            sm_count=int(sms) if sms else None,
+            bus_width_bits=int(bus) if bus else None,
+            memory_clock_hz=clock,
+            max_sm_clock_hz=stated(Field.SM_CLOCK),
+            bandwidth_bytes_per_s=peak,
+            bandwidth_source="DRAM bytes/s over their percentage of peak" if peak else None,
+            last_level_cache_bytes=stated(Field.L2_BYTES),
+        )
+
+
+def _fill(cell: dict[Field, Array], field: Field, values: Callable[[], Array]) -> None:
+    unstated = np.isnan(cell[field])
+    if unstated.any():
+        cell[field] = np.where(unstated, values(), cell[field])

@@ -1,0 +1,1 @@
+"""Nsight Systems: SQLite exports, and the kernel sums that nsys stats prints."""

@@ -1,0 +1,58 @@
+"""Reader of ``nsys stats --report cuda_gpu_kern_sum --format csv``: time by kernel, without a timeline."""
+
+from __future__ import annotations
+
+import csv
+
+from collectors.dump import Contents, Dump
+from collectors.units import number
+from heuristics.errors import UnreadableDump
+from heuristics.kernel_class import kernel_class
+from heuristics.observations import KernelTotal, Observation
+from heuristics.timeline import timeline_of_sums
+
+KIND = "Nsight Systems kernel sums"
+
+
+def recognises(dump: Dump) -> bool:
+    """The report's header."""
+    return any(_is_header(line) for line in dump.head_text.splitlines()[:50])
+
+
+def _is_header(line: str) -> bool:
+    return "Total Time (ns)" in line and "Instances" in line and line.rstrip().endswith("Name")
+
+
+def read(dump: Dump) -> Contents:
+    """Kernel sums as a timeline whose gaps are unknown.
+
+    Raises:
+        UnreadableDump: no kernel below the header.
+    """
+    columns: list[str] = []
+    kernels: list[KernelTotal] = []
+    damaged = 0
+    for line in dump.lines():
+        if _is_header(line):
+            columns = next(csv.reader([line]))
+            continue
+        if not columns or not line.strip():
+            continue
+        try:
+            cells = dict(zip(columns, next(csv.reader([line])), strict=True))
+        except (ValueError, csv.Error):
+            damaged += 1
+            continue
+        total, count = number(cells["Total Time (ns)"]), number(cells["Instances"])
+        if total is None or count is None or total < 0:
+            damaged += 1
+            continue
+        name = cells["Name"]
+        kernels.append(KernelTotal(name=name, kind=kernel_class(name), launches=int(count), total_s=total / 1e9))
+    if not kernels:
+        raise UnreadableDump(dump.path, "the report of nsys stats names no kernel", hint="profile with -t cuda")
+    warnings = ["sums by kernel: gaps between kernels are not in this report; nsys export --type sqlite has them"]
+    if damaged:
+        warnings.append(f"{damaged} rows are damaged and were left out")
+    observation = Observation(source=dump.path, payload=timeline_of_sums(kernels))
+    return Contents(kind=KIND, observations=(observation,), warnings=tuple(warnings))

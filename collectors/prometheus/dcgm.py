@@ -1,0 +1,91 @@
+"""dcgm-exporter: hardware activity and the NVML readings beside it, a series a GPU or a MIG instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from collectors.prometheus.exposition import Sample, Snapshot
+from heuristics.observations import Activity, Observation, Samples
+from heuristics.roofs import Device
+
+PREFIX = "DCGM_FI_"
+
+_RATIOS: dict[str, tuple[str, ...]] = {
+    "engine_active": ("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO"),
+    "sm_active": ("DCGM_FI_PROF_SM_ACTIVE", "DCGM_FI_PROF_SM_UTIL_RATIO"),
+    "sm_occupancy": ("DCGM_FI_PROF_SM_OCCUPANCY", "DCGM_FI_PROF_SM_OCCUPANCY_RATIO"),
+    "tensor_active": ("DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", "DCGM_FI_PROF_TENSOR_UTIL_RATIO"),
+    "dram_active": ("DCGM_FI_PROF_DRAM_ACTIVE", "DCGM_FI_PROF_DRAM_UTIL_RATIO"),
+    "fp64_active": ("DCGM_FI_PROF_PIPE_FP64_ACTIVE", "DCGM_FI_PROF_FP64_UTIL_RATIO"),
+    "fp32_active": ("DCGM_FI_PROF_PIPE_FP32_ACTIVE", "DCGM_FI_PROF_FP32_UTIL_RATIO"),
+    "fp16_active": ("DCGM_FI_PROF_PIPE_FP16_ACTIVE", "DCGM_FI_PROF_FP16_UTIL_RATIO"),
+}
+"""Names until DCGM 4.5 and from 4.6 on. Ratios 0 to 1 although their HELP says percent."""
+
+_READINGS = {
+    "sm": ("DCGM_FI_DEV_GPU_UTIL", 0.01),
+    "memory": ("DCGM_FI_DEV_MEM_COPY_UTIL", 0.01),
+    "video": ("DCGM_FI_DEV_ENC_UTIL", 0.01),
+    "power_w": ("DCGM_FI_DEV_POWER_USAGE", 1.0),
+    "sm_clock_hz": ("DCGM_FI_DEV_SM_CLOCK", 1e6),
+    "memory_clock_hz": ("DCGM_FI_DEV_MEM_CLOCK", 1e6),
+}
+
+PERCENT_ABOVE = 1.05
+"""Some exporters do print percent: a larger ratio than this is one."""
+
+Key = tuple[int, str]
+"""(GPU index, MIG instance or "")."""
+
+
+def observations(snapshots: list[Snapshot]) -> list[Observation]:
+    """Activity and readings of every GPU and instance, averaged over the snapshots."""
+    keys = sorted({_key(s.labels) for shot in snapshots for s in shot.samples if s.name.startswith(PREFIX)})
+    found = []
+    for key in keys:
+        mine = [[s for s in shot.samples if s.name.startswith(PREFIX) and _key(s.labels) == key] for shot in snapshots]
+        sources = ", ".join(dict.fromkeys(shot.source for shot, rows in zip(snapshots, mine, strict=True) if rows))
+        device = _device(key, [s for rows in mine for s in rows])
+        activity = {name: _mean_ratio(mine, names) for name, names in _RATIOS.items()}
+        if any(v is not None for v in activity.values()):
+            found.append(Observation(source=sources, payload=Activity(window_s=None, **activity), device=device))
+        readings = {name: _series(mine, metric, scale) for name, (metric, scale) in _READINGS.items()}
+        if not all(np.isnan(v).all() for v in readings.values()):
+            blank = np.full(len(mine), np.nan)
+            payload = Samples(interval_s=None, power_limited=blank, thermally_limited=blank, **readings)
+            found.append(Observation(source=sources, payload=payload, device=device))
+    return found
+
+
+def _key(labels: Mapping[str, str]) -> Key:
+    index = labels.get("gpu", "0")
+    return int(index) if index.isdigit() else 0, labels.get("GPU_I_ID", "")
+
+
+def _device(key: Key, samples: list[Sample]) -> Device:
+    def label(name: str) -> str | None:
+        return next((s.labels[name] for s in samples if s.labels.get(name)), None)
+
+    clocks = [s.value * 1e6 for s in samples if s.name == "DCGM_FI_DEV_MEM_CLOCK" and s.value > 0]
+    return Device(
+        index=key[0] * 100 + int(key[1]) if key[1].isdigit() else key[0],
+        uuid=label("UUID"),
+        name=label("modelName"),
+        vendor="NVIDIA",
+        memory_clock_hz=max(clocks, default=None),
+        mig_profile=label("GPU_I_PROFILE"),
+    )
+
+
+def _mean_ratio(mine: list[list[Sample]], names: tuple[str, ...]) -> float | None:
+    values = [s.value for rows in mine for s in rows if s.name in names]
+    if not values:
+        return None
+    mean = sum(values) / len(values)
+    return mean / 100.0 if mean > PERCENT_ABOVE else mean
+
+
+def _series(mine: list[list[Sample]], metric: str, scale: float) -> np.ndarray:
+    return np.array([next((s.value * scale for s in rows if s.name == metric), np.nan) for rows in mine])

@@ -1,0 +1,183 @@
+"""Reader of Prometheus text snapshots. prometheus-client parses; a cheap filter hands it the wanted lines only."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+
+from collectors.dump import Contents, Dump
+from heuristics.errors import UnreadableDump
+
+KIND = "Prometheus snapshot"
+
+WANTED = (
+    "vllm:",
+    "ray_vllm_",
+    "sglang:",
+    "tgi_",
+    "llamacpp:",
+    "lmdeploy:",
+    "lightllm_",
+    "trtllm_",
+    "nv_",
+    "dynamo_",
+    "DCGM_FI_",
+    "process_start_time_seconds",
+)
+"""Beginnings of the names that some reader asks for."""
+
+_NUMBER = r"(?:[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|[-+]?Inf)"
+_SAMPLE = re.compile(rf"^([A-Za-z_:][\w:]*)(\{{.*\}})?[ \t]+{_NUMBER}(?:[ \t]+-?\d+)?\s*$")
+_TYPE = re.compile(r"^#\s*(?:TYPE|HELP)\s+(\S+)")
+_CAPTURED = re.compile(r"^#\s*captured_at:?\s+(\S+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample: full name, labels, value (NaN and infinities left out before)."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All wanted samples of one scrape. Times are Unix seconds; None where the text does not say."""
+
+    source: str
+    samples: tuple[Sample, ...]
+    taken_at_s: float | None = None
+    saved_at_s: float | None = None
+    """When the file was last written: the time of the scrape, if nobody copied it since."""
+    process_start_s: float | None = None
+
+    def values(self, *names: str) -> list[Sample]:
+        """Samples of the first of the names that is there at all."""
+        for name in names:
+            found = [s for s in self.samples if s.name == name]
+            if found:
+                return found
+        return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrapes(Contents):
+    """Snapshots wait for others of the same target before they become observations."""
+
+    snapshots: tuple[Snapshot, ...] = ()
+
+
+def recognises(dump: Dump) -> bool:
+    """HELP and TYPE comments, or several lines that parse as samples."""
+    lines = dump.head_text.splitlines()[:4000]
+    if any(_TYPE.match(line) for line in lines):
+        return True
+    samples = sum(bool(_SAMPLE.match(line)) for line in lines[:200])
+    return samples >= 3 and samples >= 0.8 * sum(bool(line.strip()) for line in lines[:200])
+
+
+def read(dump: Dump) -> Scrapes:
+    """The snapshots in a file; a scrape appended to another is told apart by families that begin anew.
+
+    Raises:
+        UnreadableDump: no metric that any reader knows.
+    """
+    found: list[Snapshot] = []
+    saved = _modified(dump.path)
+    lines: list[str] = []
+    begun: set[str] = set()
+    captured: float | None = None
+    ignored = 0
+    any_sample = False
+    for line in dump.lines():
+        comment = line.startswith("#")
+        stamp = _CAPTURED.match(line) if comment else None
+        family = _TYPE.match(line) if comment else None
+        key = f"{line.split(None, 2)[1]} {family[1]}" if family else None
+        if stamp or (key is not None and key in begun):
+            if lines:
+                found.append(_snapshot(dump.path, lines, captured, saved))
+            lines, begun = [], set()
+            captured = _when(stamp[1]) if stamp else None
+        if key is not None:
+            begun.add(key)
+        if comment or not line.strip():
+            continue
+        any_sample = True
+        if not line.startswith(WANTED) or "_bucket{" in line:
+            continue
+        if _SAMPLE.match(line):
+            lines.append(line)
+        else:
+            ignored += 1
+    if lines:
+        found.append(_snapshot(dump.path, lines, captured, saved))
+    if not found:
+        what = "has samples, but none of a serving engine or of dcgm-exporter" if any_sample else "holds no sample"
+        raise UnreadableDump(
+            dump.path, f"the Prometheus text {what}", hint="curl -s HOST:PORT/metrics > a.prom, of the engine itself"
+        )
+    warnings = [dump.cut_short] if dump.cut_short else []
+    if ignored:
+        warnings.append(f"{ignored} samples without a number were left out")
+    return Scrapes(kind=KIND, observations=(), warnings=tuple(warnings), snapshots=tuple(found))
+
+
+def _snapshot(path: str, lines: list[str], captured: float | None, saved: float | None) -> Snapshot:
+    samples: list[Sample] = []
+    stamp = captured
+    for name, labels, value, timestamp in _parsed(lines):
+        if stamp is None and timestamp is not None:
+            stamp = timestamp
+        if isfinite(value):
+            samples.append(Sample(name, labels, value))
+    start = next((s.value for s in samples if s.name == "process_start_time_seconds"), None)
+    return Snapshot(source=path, samples=tuple(samples), taken_at_s=stamp, saved_at_s=saved, process_start_s=start)
+
+
+def _parsed(lines: list[str]) -> Iterable[tuple[str, Mapping[str, str], float, float | None]]:
+    """Samples by prometheus-client; lines that it refuses are passed over one by one."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    def samples(text: str) -> list[tuple[str, Mapping[str, str], float, float | None]]:
+        return [
+            (s.name, s.labels, float(s.value), float(s.timestamp) if s.timestamp is not None else None)
+            for family in text_string_to_metric_families(text)
+            for s in family.samples
+        ]
+
+    try:
+        return samples("\n".join(lines) + "\n")
+    except (ValueError, KeyError, IndexError):
+        pass
+    found = []
+    for line in lines:
+        try:
+            found += samples(line + "\n")
+        except (ValueError, KeyError, IndexError):
+            continue
+    return found
+
+
+def _when(text: str) -> float | None:
+    """Unix seconds of an ISO 8601 time or of a number."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
+
+
+def _modified(path: str) -> float | None:
+    try:
+        return os.stat(path).st_mtime if path != "-" else None
+    except OSError:
+        return None

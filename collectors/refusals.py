@@ -1,0 +1,149 @@
+"""Files that people give and that are no dump: what each is, and what to give instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from collectors.dump import Dump
+from heuristics.errors import UnreadableDump
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How to tell such a file, what to say, and what to type next."""
+
+    tells: Callable[[Dump], bool]
+    says: str
+    hint: str
+
+
+def _starts(*magics: bytes) -> Callable[[Dump], bool]:
+    return lambda dump: dump.head.startswith(magics)
+
+
+def _text(pattern: str) -> Callable[[Dump], bool]:
+    compiled = re.compile(pattern, re.MULTILINE)
+    return lambda dump: compiled.search(dump.head_text[:65536]) is not None
+
+
+def _json_with(*keys: str) -> Callable[[Dump], bool]:
+    return lambda dump: dump.head_text.lstrip()[:1] in ("{", "[") and all(f'"{k}"' in dump.head_text for k in keys)
+
+
+def _is_tar(dump: Dump) -> bool:
+    return dump.head[257:262] == b"ustar"
+
+
+def _is_binary(dump: Dump) -> bool:
+    sample = dump.head[:8192]
+    control = sum(c < 9 or 13 < c < 32 for c in sample)
+    return b"\0" in sample[:1024] or control > 0.05 * len(sample)
+
+
+_ANY_DUMP = (
+    "give an ncu CSV or .ncu-rep, a Kineto trace (.json, .json.gz), an nsys SQLite export, "
+    "an nvidia-smi log or Prometheus text"
+)
+
+REFUSALS: tuple[Refusal, ...] = (
+    Refusal(lambda d: not d.head, "is empty", "was the tool interrupted before it wrote anything?"),
+    Refusal(_is_tar, "is an archive of several files", "unpack it and give the traces in it"),
+    Refusal(_starts(b"PK\x03\x04"), "is a zip archive", "unpack it and give the files in it"),
+    Refusal(
+        _starts(b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ"),
+        "is compressed in another way than gzip",
+        "decompress it first",
+    ),
+    Refusal(
+        lambda d: d.path.endswith((".nsys-rep", ".qdrep")) or d.head[:4] == b"QDSS",
+        "is a binary report of Nsight Systems",
+        "nsys export --type sqlite -o run.sqlite FILE, and give run.sqlite",
+    ),
+    Refusal(_starts(b"PAR1"), "is a Parquet table", "export the profile as SQLite: nsys export --type sqlite"),
+    Refusal(_starts(b"GGUF"), "is a model, not a dump", "give it as --model beside the dump"),
+    Refusal(
+        _json_with("schema", "nodes"),
+        "is an execution trace (Chakra, PyTorch ET): it has no times of kernels",
+        "give the Kineto trace recorded beside it",
+    ),
+    Refusal(
+        _json_with("iterLatencyMS"),
+        "is the JSON of TensorRT-LLM's /metrics, whose samples vanish when read",
+        "give the text of /prometheus/metrics",
+    ),
+    Refusal(
+        _json_with("mean_tpot_ms"),
+        "is a result of a serving benchmark: client times, no counters of the server",
+        "give two snapshots of the server's /metrics taken while the benchmark ran",
+    ),
+    Refusal(
+        _json_with("architectures", "hidden_size"),
+        "is a model's config.json, not a dump",
+        "give it as --model beside the dump",
+    ),
+    Refusal(
+        lambda d: d.head_text.lstrip()[:1] in ("{", "["),
+        'is JSON without "traceEvents": no Kineto trace',
+        "record one with torch.profiler: prof.export_chrome_trace('trace.json')",
+    ),
+    Refusal(
+        _text(r"^\s*<\?xml|<nvidia_smi_log>"),
+        "is XML: nvidia-smi -x shows one instant",
+        "nvidia-smi dmon -s pucvmet -c 30 > dmon.log",
+    ),
+    Refusal(
+        _text(r"NVSMI LOG|NVIDIA-SMI \d+\.\d+"),
+        "is the plain output of nvidia-smi: one instant, and no log of it",
+        "nvidia-smi dmon -s pucvmet -c 30 > dmon.log",
+    ),
+    Refusal(
+        _text(r"gfx_activity|umc_activity"),
+        "is a log of amd-smi, which is not read yet",
+        "give a torch.profiler trace of the same job",
+    ),
+    Refusal(
+        _text(r"^GPUId,TimeStampUs,Field"),
+        "is a table of DCGM fields in its own format",
+        "give a snapshot of dcgm-exporter: curl -s localhost:9400/metrics > dcgm.prom",
+    ),
+    Refusal(
+        _text(
+            r"^kernel_id,|^,Time,|^Metric Name,|(?:sm|dram|lts|l1tex|gpu)__\w+\.(?:sum|avg)"
+            r"|sm_throughput_pct|^\w*kernel_\d{4}_"
+        ),
+        "is a table made from Nsight Compute metrics, not ncu's own export",
+        "ncu --import REPORT --csv --page raw > kernels.csv, and give kernels.csv",
+    ),
+    Refusal(
+        _text(r"^\s*Section: GPU Speed Of Light|^\s*---+ -+ -+"),
+        "is ncu's plain text for reading",
+        "ncu --import REPORT --csv --page raw > kernels.csv, and give kernels.csv",
+    ),
+    Refusal(
+        _text(r"num_requests_running|generation_tokens_total"),
+        "is a table made from an engine's metrics, not its Prometheus text",
+        "curl -s HOST:PORT/metrics > a.prom; sleep 10; curl -s HOST:PORT/metrics > b.prom",
+    ),
+    Refusal(
+        _text(r"^\| *model +\||^\| *PP +\| *TG +\|"),
+        "is a table of llama-bench: throughput of a client, no counters",
+        "give two snapshots of llama-server's /metrics (start it with --metrics)",
+    ),
+    Refusal(
+        _text(r"^(?:\(\w+ pid=\d+\) )?INFO \d\d-\d\d \d\d:\d\d|^srv +\w+:|^llama_"),
+        "is an engine's log, not a dump of its counters",
+        "curl -s HOST:PORT/metrics > a.prom; sleep 10; curl -s HOST:PORT/metrics > b.prom",
+    ),
+    Refusal(_is_binary, "is binary and of no kind that is known", _ANY_DUMP),
+)
+"""Tried in order when no reader recognises a file."""
+
+UNKNOWN = Refusal(lambda _: True, "is of no kind that is known", _ANY_DUMP)
+
+
+def refusal(dump: Dump) -> UnreadableDump:
+    """The error for a file that no reader takes."""
+    chosen = next((r for r in REFUSALS if r.tells(dump)), UNKNOWN)
+    return UnreadableDump(dump.path, chosen.says, hint=chosen.hint)

@@ -1,0 +1,48 @@
+"""Is a transformer inference job memory-, compute- or latency-bound, how far is it from the roof, and how sure is that?
+
+>>> from diagnose import analyze
+>>> print(analyze(["trace.json.gz", "dcgm.prom"], gpu="H100"))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diagnose.api import analyze
+    from diagnose.result import Result
+    from heuristics.errors import DiagnoseError, UnknownGpu, UnreadableDump, UnusableModel
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DiagnoseError",
+    "Result",
+    "UnknownGpu",
+    "UnreadableDump",
+    "UnusableModel",
+    "__version__",
+    "analyze",
+]
+
+_HOMES = {
+    "analyze": "diagnose.api",
+    "Result": "diagnose.result",
+    "DiagnoseError": "heuristics.errors",
+    "UnknownGpu": "heuristics.errors",
+    "UnreadableDump": "heuristics.errors",
+    "UnusableModel": "heuristics.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: importing ``diagnose`` imports nothing heavy."""
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'diagnose' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

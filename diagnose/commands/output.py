@@ -1,0 +1,69 @@
+"""What every command that prints a verdict shares: formats, the output file, colour."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from diagnose.result import Result
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+FORMATS = ("text", "json", "markdown")
+
+
+def output_options(function: _Function) -> _Function:
+    """Add ``--format``, ``-o`` and ``--no-color`` to a command."""
+    for option in (
+        click.option("--no-color", is_flag=True, help="No colour, as with NO_COLOR set."),
+        click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the result to a file."),
+        click.option(
+            "--format",
+            "format_",
+            type=click.Choice(FORMATS),
+            default="text",
+            show_default=True,
+            help="Form of the result.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def emit(result: Result, *, format_: str, output: str | None, no_color: bool) -> None:
+    """Write a result to standard output or a file; talk and progress go elsewhere."""
+    text = _rendered(result, format_, colour=output is None and not no_color and _coloured())
+    if output is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{output}: cannot be written: {error.strerror or error}") from error
+
+
+def _rendered(result: Result, format_: str, *, colour: bool) -> str:
+    if format_ == "json":
+        from reports.as_json import render as render_json
+
+        return render_json(result.diagnosis)
+    if format_ == "markdown":
+        from reports.as_markdown import render as render_markdown
+
+        return render_markdown(result.diagnosis)
+    from reports.as_text import render as render_text
+
+    width = shutil.get_terminal_size((80, 24)).columns
+    return render_text(result.diagnosis, width=width, colour=colour)
+
+
+def _coloured() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

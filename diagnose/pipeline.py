@@ -1,0 +1,121 @@
+"""Files in, one diagnosis out: read every dump once, put together what belongs together, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from collectors.dump import Contents, Dump, Interrupt, Progress, fingerprint
+from collectors.readers import read
+from diagnose import __version__
+from heuristics.assemble import Given
+from heuristics.diagnosis import judge_devices, judge_phases, slowest_device, whole_of
+from heuristics.errors import UnreadableDump
+from heuristics.observations import KernelProfile, Observation, Serving
+from heuristics.verdict import Diagnosis, Judgement, SourceFile
+from heuristics.vocabulary import Regime
+
+
+def diagnose_files(
+    paths: Sequence[str],
+    given: Given,
+    *,
+    interval_s: float | None = None,
+    progress: Progress | None = None,
+    interrupt: Interrupt | None = None,
+) -> Diagnosis:
+    """The diagnosis of all files together.
+
+    A file given twice counts once. A file that is no dump fails the whole only when no other file is one.
+
+    Raises:
+        UnreadableDump: a file is missing, or none of them is usable.
+    """
+    files: list[SourceFile] = []
+    contents: list[Contents] = []
+    warnings: list[str] = []
+    failures: list[UnreadableDump] = []
+    for path in _once(paths):
+        dump = Dump(path=path, progress=progress, interrupt=interrupt or Interrupt())
+        try:
+            found = read(dump)
+        except UnreadableDump as error:
+            failures.append(error)
+            continue
+        finally:
+            dump.close()
+        files.append(SourceFile(path=path, kind=found.kind))
+        contents.append(found)
+        several = len(paths) > 1
+        warnings += [f"{path}: {text}" if several else text for text in found.warnings]
+    if failures and not contents:
+        raise failures[0]
+    warnings += [f"{error}; it was left out" for error in failures]
+    observations, more = _observations(contents, interval_s)
+    devices = judge_devices(observations, given)
+    phases = judge_phases(observations, given)
+    whole = whole_of(devices)
+    return Diagnosis(
+        kind="dump",
+        whole=whole,
+        files=tuple(files),
+        engine=next((o.payload.engine for o in observations if isinstance(o.payload, Serving)), None),
+        model=_model(observations, given),
+        window_s=_window_s(observations, whole),
+        phases=phases,
+        devices=tuple(devices),
+        slowest_device=slowest_device(devices),
+        warnings=tuple(dict.fromkeys([*warnings, *more, *whole.warnings, *_idle_devices(devices)])),
+        tool_version=__version__,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _once(paths: Sequence[str]) -> list[str]:
+    """Paths without those whose content was given already."""
+    seen: set[str] = set()
+    kept = []
+    for path in paths:
+        mark = fingerprint(path) or path
+        if mark not in seen:
+            seen.add(mark)
+            kept.append(path)
+    return kept
+
+
+def _observations(contents: Sequence[Contents], interval_s: float | None) -> tuple[list[Observation], list[str]]:
+    """Observations of every dump; snapshots only once all of them are there."""
+    found = [o for c in contents for o in c.observations]
+    snapshots = [s for c in contents for s in getattr(c, "snapshots", ())]
+    if not snapshots:
+        return found, []
+    from collectors.engines import windows
+    from collectors.prometheus import dcgm
+
+    served, warnings = windows.observations(snapshots, interval_s)
+    return [*found, *dcgm.observations(snapshots), *served], warnings
+
+
+def _model(observations: Sequence[Observation], given: Given) -> str | None:
+    served = next((o.payload.model for o in observations if isinstance(o.payload, Serving) and o.payload.model), None)
+    return served or (given.model.name if given.model is not None else None)
+
+
+def _window_s(observations: Sequence[Observation], whole: Judgement) -> float | None:
+    """The time judged: of the timeline, else between snapshots, else the kernels' own."""
+    if whole.timeline is not None:
+        return whole.timeline.window_s
+    between = [o.payload.window_s for o in observations if isinstance(o.payload, Serving) and o.payload.window_s]
+    if between:
+        return max(between)
+    if whole.profile is not None and any(isinstance(o.payload, KernelProfile) for o in observations):
+        return whole.measured.get("kernel_time_s")
+    return None
+
+
+def _idle_devices(devices: Sequence[Judgement]) -> list[str]:
+    idle = [d for d in devices if d.verdict is not None and d.verdict.regime is Regime.IDLE and d.device is not None]
+    if not idle or len(idle) == len(devices):
+        return []
+    listed = ", ".join(str(d.device.index) for d in idle if d.device is not None)
+    return [f"idle throughout and left out of the whole: device {listed}"]

@@ -1,0 +1,86 @@
+"""A case: everything observed of one device, or of one phase on it, ready to be judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from heuristics.model_shape import ModelShape
+from heuristics.observations import Activity, KernelProfile, Samples, Serving, Timeline
+from heuristics.operations import Load, Operation, step_operations
+from heuristics.roofs import Device, Roofs
+from heuristics.simplex import UNKNOWN_ARITHMETIC_CEILING, Prior
+from heuristics.vocabulary import Dtype
+
+WEIGHT_ONLY_BITS = 4.5
+"""Weights this narrow are unpacked before the product unless the device multiplies FP4 itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One device's observations. ``sources`` names, by payload class name, where each came from."""
+
+    device: Device | None = None
+    roofs: Roofs | None = None
+    profile: KernelProfile | None = None
+    timeline: Timeline | None = None
+    samples: Samples | None = None
+    activity: Activity | None = None
+    serving: Serving | None = None
+    model: ModelShape | None = None
+    load: Load | None = None
+    sources: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def source(self, payload: type) -> str:
+        """Where observations of this kind came from."""
+        return dict(self.sources).get(payload.__name__, "")
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The model's operations at the observed load; empty without a model or a load."""
+        if self.model is None or self.load is None:
+            return ()
+        return step_operations(self.model, self.load)
+
+    @property
+    def dequantised(self) -> bool:
+        """Weights are unpacked to a wider type before they are multiplied."""
+        if self.model is None or self.model.weight_bits > WEIGHT_ONLY_BITS:
+            return False
+        return self.roofs is None or self.roofs.dtype is not Dtype.FP4
+
+    @property
+    def prior(self) -> Prior:
+        """Beliefs before the signals: an unknown compute roof where arithmetic is emulated or dequantised."""
+        prior = Prior(least_work=self.least_work)
+        if self.dequantised or (self.roofs is not None and self.roofs.emulated):
+            return replace(prior, arithmetic=UNKNOWN_ARITHMETIC_CEILING)
+        return prior
+
+    @property
+    def least_work(self) -> float:
+        """The job had work for at least this share of the window.
+
+        All of it when requests are known to have run, or when a timeline or a kernel profile defines the
+        window; otherwise no more than the device was seen active.
+        """
+        if self.serving is not None and not self.serving.lifetime and (self.serving.requests_running or 0) > 0:
+            return 1.0
+        seen = [1.0] if self.activity is None and self.samples is None else []
+        if self.activity is not None:
+            parts = (self.activity.engine_active, self.activity.sm_active, self.activity.dram_active)
+            seen.append(max((p for p in parts if p is not None), default=0.0))
+        if self.samples is not None:
+            active = active_samples(self.samples)
+            if active is not None:
+                seen.append(active)
+        return min(1.0, max(max(seen, default=1.0), 0.05))
+
+
+def active_samples(samples: Samples) -> float | None:
+    """Mean ``sm`` time fraction over the rows in which it is stated and not zero; None without such rows."""
+    import numpy as np
+
+    stated = samples.sm[~np.isnan(samples.sm)]
+    busy = stated[stated > 0]
+    return float(busy.mean()) if busy.size else None

@@ -1,0 +1,120 @@
+"""From observations to the whole answer: every device and phase judged, and the devices' mean taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+
+from heuristics.assemble import Given, device_cases, phase_cases
+from heuristics.budget import DECIDED
+from heuristics.case import Case
+from heuristics.judge import MOST_CONFIDENCE, judge
+from heuristics.observations import Observation
+from heuristics.operations import Phase
+from heuristics.simplex import SHARES
+from heuristics.verdict import Judgement, PhaseJudgement, Verdict
+from heuristics.vocabulary import Cause, Limit, Regime, Share
+
+
+def judge_devices(observations: Sequence[Observation], given: Given) -> list[Judgement]:
+    """One judgement a device."""
+    return [judge(case) for case in device_cases(observations, given)]
+
+
+def judge_phases(observations: Sequence[Observation], given: Given) -> dict[Phase, PhaseJudgement]:
+    """One judgement a phase, with the phase's part of the time of all of them."""
+    cases = phase_cases(observations, given)
+    seconds = {phase: _seconds(case) for phase, case in cases.items()}
+    known = [s for s in seconds.values() if s is not None]
+    whole = sum(known) if len(known) == len(seconds) else None
+    return {
+        phase: PhaseJudgement(judgement=judge(case), time_fraction=(seconds[phase] or 0.0) / whole if whole else None)
+        for phase, case in cases.items()
+    }
+
+
+def _seconds(case: Case) -> float | None:
+    if case.timeline is not None:
+        return case.timeline.window_s
+    if case.profile is not None:
+        total = float((case.profile.duration_s * case.profile.launches).sum())
+        return None if isnan(total) else total
+    return None
+
+
+def whole_of(devices: Sequence[Judgement]) -> Judgement:
+    """The judgement of the job: the only device's, or the mean over devices that worked.
+
+    Devices that idle while others work are not the job's.
+    """
+    if len(devices) == 1:
+        return devices[0]
+    working = [d for d in devices if d.verdict is not None and d.verdict.regime is not Regime.IDLE] or list(devices)
+    if len(working) == 1:
+        return working[0]
+    first = max(working, key=_decidedness)
+    verdicts = [d.verdict for d in working if d.verdict is not None]
+    with_shares = [v for v in verdicts if v.shares is not None]
+    if not with_shares:
+        return first
+    shares = {s: sum((v.shares or {})[s] for v in with_shares) / len(with_shares) for s in SHARES}
+    leader = max(SHARES, key=lambda s: shares[s])
+    mass = {s: sum(d.mass[s] for d in working) / len(working) for s in SHARES}
+    confidence = min(MOST_CONFIDENCE, mass[leader])
+    decided = confidence >= DECIDED
+    return Judgement(
+        verdict=Verdict(
+            regime=Regime(leader.value) if decided else Regime.INCONCLUSIVE,
+            confidence=confidence,
+            shares=shares,
+            cause=_common_cause(verdicts, leader) if decided else None,
+            limits=tuple(sorted({limit for v in verdicts for limit in v.limits}, key=_by_value)),
+        ),
+        mass=mass,
+        device=None,
+        roofs=first.roofs,
+        measured=_means(working),
+        evidence=first.evidence,
+        abstained=first.abstained,
+        operations=first.operations,
+        profile=first.profile,
+        timeline=first.timeline,
+        headroom=first.headroom,
+        next_measurement=None if decided else next((d.next_measurement for d in working if d.next_measurement), None),
+        warnings=tuple(dict.fromkeys(w for d in working for w in d.warnings)),
+    )
+
+
+def _decidedness(judgement: Judgement) -> float:
+    return judgement.verdict.confidence if judgement.verdict is not None else 0.0
+
+
+def _by_value(limit: Limit) -> str:
+    return limit.value
+
+
+def _common_cause(verdicts: Sequence[Verdict], leader: Share) -> Cause | None:
+    """The cause most devices name."""
+    named = [v.cause for v in verdicts if v.cause is not None and v.cause.share is leader]
+    return max(named, key=lambda cause: (named.count(cause), cause.value), default=None)
+
+
+def _means(devices: Sequence[Judgement]) -> dict[str, float]:
+    """Means over devices of the figures that all of them have."""
+    common = set.intersection(*(set(d.measured) for d in devices))
+    return {
+        name: sum(d.measured[name] for d in devices) / len(devices) for name in devices[0].measured if name in common
+    }
+
+
+def slowest_device(devices: Sequence[Judgement]) -> int | None:
+    """The device that was at work longest: the others wait for it. None where that is not told apart."""
+    at_work = [
+        (d.timeline.roof_busy_s, d.device.index)
+        for d in devices
+        if d.timeline is not None and d.timeline.gaps_known and d.device is not None and d.device.index is not None
+    ]
+    if len(at_work) < 2 or len(at_work) < len(devices):
+        return None
+    longest, shortest = max(at_work), min(at_work)
+    return longest[1] if longest[0] > 1.02 * shortest[0] else None

@@ -1,0 +1,99 @@
+"""The figures of a case under their field names, and how far they are from the roofs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heuristics.case import Case, active_samples
+from heuristics.roofs import Roofs
+from heuristics.signals.bandwidth_saturation import bytes_per_s, bytes_per_step
+from heuristics.signals.compute_saturation import flops_per_s, flops_per_step
+from heuristics.signals.kernel_speed_of_light import kernel_fractions, mean
+from heuristics.simplex import ARITHMETIC_CEILING, BANDWIDTH_CEILING
+
+
+def measured(case: Case) -> dict[str, float]:
+    """Figures that were measured, SI units; fractions are of the peak. What was not measured is absent."""
+    found: dict[str, float | None] = {}
+    if case.serving is not None:
+        serving = case.serving
+        found |= {
+            "tokens_per_s": serving.tokens_per_s,
+            "prompt_tokens_per_s": serving.prompt_tokens_per_s,
+            "steps_per_s": serving.steps_per_s,
+            "step_s": serving.step_s,
+            "batch": serving.batch,
+            "context_tokens": case.load.context_tokens if case.load is not None and case.load.context_tokens else None,
+            "time_per_output_token_s": serving.time_per_output_token_s,
+            "time_to_first_token_s": serving.time_to_first_token_s,
+            "kv_cache_usage": serving.kv_cache_usage,
+            "requests_running": serving.requests_running,
+            "requests_waiting": serving.requests_waiting,
+            "bytes_per_step": bytes_per_step(case),
+            "flops_per_step": flops_per_step(case),
+        }
+    if case.activity is not None:
+        found |= {
+            "sm_active_fraction": case.activity.sm_active,
+            "dram_active_fraction": case.activity.dram_active,
+            "tensor_active_fraction": case.activity.tensor_active,
+        }
+    if case.samples is not None:
+        found["sm_time_fraction"] = active_samples(case.samples)
+        power = case.samples.power_w[~np.isnan(case.samples.power_w)]
+        found["power_w"] = float(power.mean()) if power.size else None
+    if case.timeline is not None and case.timeline.window_s > 0:
+        timeline = case.timeline
+        steps = sorted(timeline.step_s)
+        found |= {
+            "kernels": float(timeline.launches),
+            "kernel_time_s": sum(k.total_s for k in timeline.kernels),
+            "busy_fraction": timeline.busy_s / timeline.window_s if timeline.gaps_known else None,
+            "launch_delay_s": timeline.launch_delay_s,
+            "communication_fraction": timeline.communication_s / timeline.window_s or None,
+            "transfer_fraction": timeline.transfer_s / timeline.window_s or None,
+            "host_gap_fraction": None if timeline.host_gap_s is None else timeline.host_gap_s / timeline.window_s,
+            "steps": float(len(steps)) if steps else None,
+        }
+        if steps:
+            found["step_s"] = float(np.median(steps))
+    if case.profile is not None:
+        time_s = case.profile.duration_s * case.profile.launches
+        found["kernels"] = float(case.profile.launches.sum())
+        if not np.isnan(time_s).all():
+            found["kernel_time_s"] = float(np.nansum(time_s))
+    found |= _fractions(case)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _fractions(case: Case) -> dict[str, float | None]:
+    """The best statement of both resources' use, as fractions of the peak."""
+    bandwidth = compute = None
+    if case.profile is not None:
+        memory, sm, _ = kernel_fractions(case, case.profile)
+        time_s = np.nan_to_num(case.profile.duration_s * case.profile.launches)
+        dram = case.profile.dram_throughput
+        bandwidth = mean(memory if np.isnan(dram).all() else dram, time_s) if time_s.sum() > 0 else None
+        compute = mean(sm, time_s) if time_s.sum() > 0 else None
+    roofs = case.roofs
+    if roofs is not None and roofs.bandwidth_bytes_per_s and (needed := bytes_per_s(case)) is not None:
+        bandwidth = needed / roofs.bandwidth_bytes_per_s
+    if roofs is not None and roofs.flops_per_s and (useful := flops_per_s(case)) is not None:
+        compute = useful / roofs.flops_per_s
+    if case.activity is not None:
+        pipes = (case.activity.tensor_active, case.activity.fp32_active, case.activity.fp16_active)
+        stated = [p for p in pipes if p is not None]
+        bandwidth = case.activity.dram_active if case.activity.dram_active is not None else bandwidth
+        compute = max(stated) if stated else compute
+    return {"bandwidth_fraction": bandwidth, "compute_fraction": compute}
+
+
+def headroom(found: dict[str, float], roofs: Roofs | None) -> dict[str, float]:
+    """Factors of at least 1 from the measured use to the achievable roofs."""
+    bandwidth_ceiling = roofs.bandwidth_ceiling if roofs is not None else BANDWIDTH_CEILING.mean
+    arithmetic_ceiling = roofs.arithmetic_ceiling if roofs is not None else ARITHMETIC_CEILING.mean
+    pairs = (
+        ("to_bandwidth_roof", found.get("bandwidth_fraction"), bandwidth_ceiling),
+        ("to_compute_roof", found.get("compute_fraction"), arithmetic_ceiling),
+    )
+    return {name: max(1.0, ceiling / used) for name, used, ceiling in pairs if used is not None and used > 0.0}

@@ -1,0 +1,173 @@
+"""What collectors hand over: facts as the tools state them, in SI units, nothing judged yet.
+
+Scalars that a source does not state are None. Arrays of many rows use NaN for a cell that is not stated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heuristics.arrays import Array, Index
+from heuristics.kernel_class import KernelClass
+from heuristics.operations import Phase
+from heuristics.roofs import Device
+from heuristics.vocabulary import Dtype
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KernelProfile:
+    """Kernels measured one by one under replay (Nsight Compute). Arrays have shape (rows,).
+
+    Throughputs are fractions 0..1 of the peak sustained over the kernel's time; a row of a summary stands
+    for ``launches`` launches. ``ncu_label`` is the label of the tool's own rule row, "" where it has none;
+    it and ``phase`` are empty when no row has any.
+    """
+
+    names: tuple[str, ...]
+    name_index: Index
+    launches: Array
+    duration_s: Array
+    memory_throughput: Array
+    compute_throughput: Array
+    dram_throughput: Array
+    l2_throughput: Array
+    l1_throughput: Array
+    tensor_active: Array
+    dram_bytes: Array
+    flops: Array
+    waves_per_sm: Array
+    ncu_label: tuple[str, ...]
+    phase: tuple[Phase | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelTotal:
+    """All launches of one kernel on a timeline. ``blocks_per_sm`` is the mean over its time, None if not stated."""
+
+    name: str
+    kind: KernelClass
+    launches: int
+    total_s: float
+    blocks_per_sm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationTotal:
+    """An operation whose FLOPs and bytes follow from its recorded shapes, with the device time it took."""
+
+    name: str
+    flops: float
+    bytes: float
+    device_s: float
+    launches: int
+    dtype: Dtype | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """What one device did over the time in which the job had work. Seconds; parts of ``window_s``.
+
+    ``busy_s``: any device activity. ``roof_busy_s``: without time in which only communication or copies
+    to or from the host ran. ``capable_s``: time of kernels that could reach the arithmetic roof, each
+    counted at the fraction of the SMs its grid can occupy. ``host_gap_s``: gaps ended by a launch that
+    came after the device had run dry; None where launches were not recorded.
+    """
+
+    window_s: float
+    busy_s: float
+    roof_busy_s: float
+    capable_s: float
+    underfill_s: float
+    communication_s: float
+    transfer_s: float
+    host_gap_s: float | None
+    excluded_s: float
+    launches: int
+    graph_launched: int
+    launch_delay_s: float | None
+    kernels: tuple[KernelTotal, ...]
+    operations: tuple[OperationTotal, ...] = ()
+    step_s: tuple[float, ...] = ()
+    recorded_stacks: bool = False
+    recorded_shapes: bool = False
+    recorded_memory: bool = False
+    gaps_known: bool = True
+    """False where only sums by kernel are known: the gaps between kernels are not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Samples:
+    """Periodic readings of one device (nvidia-smi, NVML). Arrays of shape (samples,), NaN where not stated.
+
+    ``sm`` and ``memory`` are fractions of *time* in which a kernel ran, or device memory was accessed.
+    """
+
+    interval_s: float | None
+    sm: Array
+    memory: Array
+    video: Array
+    power_w: Array
+    sm_clock_hz: Array
+    memory_clock_hz: Array
+    power_limited: Array
+    thermally_limited: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """Hardware activity of one device, averaged over a window: fractions 0..1 of cycles or of peak bandwidth."""
+
+    window_s: float | None
+    engine_active: float | None = None
+    sm_active: float | None = None
+    sm_occupancy: float | None = None
+    tensor_active: float | None = None
+    dram_active: float | None = None
+    fp64_active: float | None = None
+    fp32_active: float | None = None
+    fp16_active: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """A serving engine over a window between two snapshots, or over its lifetime when there is only one.
+
+    Rates are per second of the window; ``batch`` is the mean number of sequences in a step. FLOPs and
+    bytes are the engine's own estimates per device. Tokens are the job's, all sequences together.
+    """
+
+    engine: str
+    model: str | None = None
+    window_s: float | None = None
+    lifetime: bool = False
+    requests_running: float | None = None
+    requests_waiting: float | None = None
+    batch: float | None = None
+    tokens_per_step: float | None = None
+    steps: float | None = None
+    steps_per_s: float | None = None
+    step_s: float | None = None
+    generation_tokens: float | None = None
+    prompt_tokens: float | None = None
+    tokens_per_s: float | None = None
+    prompt_tokens_per_s: float | None = None
+    time_per_output_token_s: float | None = None
+    time_to_first_token_s: float | None = None
+    kv_cache_usage: float | None = None
+    kv_capacity_tokens: float | None = None
+    preemptions: float | None = None
+    flops: float | None = None
+    read_bytes: float | None = None
+    write_bytes: float | None = None
+    accepted_tokens: float | None = None
+    drafts: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One payload about one device (or about the whole job, ``device`` None), from one source."""
+
+    source: str
+    payload: KernelProfile | Timeline | Samples | Activity | Serving
+    device: Device | None = None
+    phase: Phase | None = None

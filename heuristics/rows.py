@@ -1,0 +1,183 @@
+"""One row an operation or kernel: where the time went, and which roof each is nearer to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from heuristics.arrays import Array, Flags, Rows
+from heuristics.kernel_class import KernelClass, kernel_class
+from heuristics.ncu_rule import NcuRule, ncu_rule, regime_of_label
+from heuristics.observations import KernelProfile, Timeline
+from heuristics.roofs import Roofs
+from heuristics.signals.kernel_speed_of_light import SPEED_OF_LIGHT, held_by_cache, mean
+from heuristics.verdict import Judgement
+from heuristics.vocabulary import Cause, Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One operation or kernel. Seconds, bytes, FLOPs; fractions 0..1; None where not known."""
+
+    name: str
+    time_share: float | None
+    time_s: float | None = None
+    launches: int | None = None
+    kind: KernelClass | None = None
+    flops: float | None = None
+    bytes: float | None = None
+    regime: Share | None = None
+    cause: Cause | None = None
+    memory_throughput: float | None = None
+    compute_throughput: float | None = None
+    dram_throughput: float | None = None
+    blocks_per_sm: float | None = None
+    waves_per_sm: float | None = None
+    ncu_rule: NcuRule | None = None
+
+    @property
+    def intensity_flops_per_byte(self) -> float | None:
+        """FLOPs per byte where both are known."""
+        return self.flops / self.bytes if self.flops is not None and self.bytes else None
+
+
+def rows(judgement: Judgement) -> list[Row]:
+    """Longest first: profiled kernels, else traced operations and kernels, else the model's operations."""
+    if judgement.profile is not None:
+        return _profiled(judgement.profile)
+    if judgement.timeline is not None:
+        return _traced(judgement.timeline, judgement.roofs)
+    return _modelled(judgement)
+
+
+def _profiled(profile: KernelProfile) -> list[Row]:
+    """Kernels of one name together, their figures weighted by time."""
+    time_s = np.nan_to_num(profile.duration_s) * profile.launches
+    order = np.argsort(profile.name_index, kind="stable")
+    edges = np.flatnonzero(np.diff(profile.name_index[order])) + 1
+    whole = float(time_s.sum())
+    found = [_kernel(profile, time_s, group, whole) for group in np.split(order, edges)]
+    return sorted(found, key=lambda row: -(row.time_s or 0.0))
+
+
+def _kernel(profile: KernelProfile, time_s: Array, group: Rows, whole: float) -> Row:
+    weight = time_s[group]
+    if weight.sum() <= 0:
+        weight = np.ones(group.size)
+
+    def of(values: Array) -> float | None:
+        return mean(values[group], weight)
+
+    name = profile.names[int(profile.name_index[group[0]])]
+    memory, compute = of(profile.memory_throughput), of(profile.compute_throughput)
+    cached = bool(_mostly(held_by_cache(profile, profile.memory_throughput)[group], weight))
+    regime = _nearer(memory, compute)
+    cause = None
+    if regime is Share.MEMORY:
+        cause = Cause.CACHE if cached else kernel_class(name).memory_cause
+    elif regime is Share.LATENCY:
+        waves = of(profile.waves_per_sm)
+        cause = Cause.UNDERFILL if waves is not None and waves < 1.0 else None
+    total = float(time_s[group].sum())
+    stated = profile.dram_bytes[group], profile.flops[group]
+    return Row(
+        name=name,
+        time_share=total / whole if whole > 0 else None,
+        time_s=total if total > 0 else None,
+        launches=int(profile.launches[group].sum()),
+        kind=kernel_class(name),
+        bytes=None if np.isnan(stated[0]).all() else float(np.nansum(stated[0])),
+        flops=None if np.isnan(stated[1]).all() else float(np.nansum(stated[1])),
+        regime=regime,
+        cause=cause,
+        memory_throughput=memory,
+        compute_throughput=compute,
+        dram_throughput=of(profile.dram_throughput),
+        waves_per_sm=of(profile.waves_per_sm),
+        ncu_rule=_rule(profile, group, weight),
+    )
+
+
+def _mostly(flags: Flags, weight: Array) -> bool:
+    return float(weight[flags].sum()) > 0.5 * float(weight.sum())
+
+
+def _nearer(memory: float | None, compute: float | None) -> Share | None:
+    """The largest share of a kernel's time: its nearer roof, or what it lacks to it."""
+    if memory is None or compute is None:
+        return None
+    reached = min(1.0, max(memory, compute) / SPEED_OF_LIGHT.mean)
+    if reached < 0.5:
+        return Share.LATENCY
+    return Share.MEMORY if memory >= compute else Share.COMPUTE
+
+
+def _rule(profile: KernelProfile, group: Rows, weight: Array) -> NcuRule | None:
+    """The tool's reading that covers most of the kernels' time: recomputed, or as its own row states it."""
+    seconds: dict[NcuRule, float] = {}
+    for i, part in zip(group.tolist(), weight.tolist(), strict=True):
+        pair = float(profile.memory_throughput[i]), float(profile.compute_throughput[i])
+        waves = float(profile.waves_per_sm[i])
+        found = None
+        if not np.isnan(pair).any():
+            found = ncu_rule(100.0 * pair[0], 100.0 * pair[1], None if np.isnan(waves) else waves)
+        elif profile.ncu_label and profile.ncu_label[i]:
+            found = NcuRule(label=profile.ncu_label[i], regime=regime_of_label(profile.ncu_label[i]))
+        if found is not None:
+            seconds[found] = seconds.get(found, 0.0) + part
+    return max(seconds, key=lambda rule: (seconds[rule], rule.label), default=None)
+
+
+def _traced(timeline: Timeline, roofs: Roofs | None) -> list[Row]:
+    whole = sum(k.total_s for k in timeline.kernels)
+    found = [
+        Row(
+            name=k.name,
+            time_share=k.total_s / whole if whole > 0 else None,
+            time_s=k.total_s,
+            launches=k.launches,
+            kind=k.kind,
+            blocks_per_sm=k.blocks_per_sm,
+        )
+        for k in timeline.kernels
+    ]
+    shaped = [
+        Row(
+            name=op.name,
+            time_share=op.device_s / whole if whole > 0 else None,
+            time_s=op.device_s,
+            launches=op.launches,
+            flops=op.flops,
+            bytes=op.bytes,
+            regime=_bound(op.flops, op.bytes, roofs),
+        )
+        for op in timeline.operations
+    ]
+    return sorted([*found, *shaped], key=lambda row: -(row.time_s or 0.0))
+
+
+def _modelled(judgement: Judgement) -> list[Row]:
+    roofs = judgement.roofs
+    if roofs is None or roofs.bandwidth_bytes_per_s is None or roofs.flops_per_s is None:
+        return [Row(name=op.name, time_share=None, flops=op.flops, bytes=op.bytes) for op in judgement.operations]
+    times = [op.roof_s(roofs.bandwidth_bytes_per_s, roofs.flops_per_s) for op in judgement.operations]
+    whole = sum(times)
+    return [
+        Row(
+            name=op.name,
+            time_share=seconds / whole if whole > 0 else None,
+            flops=op.flops,
+            bytes=op.bytes,
+            regime=_bound(op.flops, op.bytes, roofs),
+            cause=op.cause,
+        )
+        for op, seconds in zip(judgement.operations, times, strict=True)
+    ]
+
+
+def _bound(flops: float, moved: float, roofs: Roofs | None) -> Share | None:
+    ridge = roofs.ridge_flops_per_byte if roofs is not None else None
+    if ridge is None or moved <= 0:
+        return None
+    return Share.COMPUTE if flops / moved > ridge else Share.MEMORY

@@ -1,0 +1,98 @@
+"""Bandwidth saturation by arithmetic
+
+What it looks at: the bytes a job must move, from the engine's own estimate or from the model's shape, batch
+and context, over the time it took, against the device's bandwidth.
+
+What it bounds and why: with u = needed bytes ÷ time ÷ achievable bandwidth, latency ≤ 1 − u firmly. The
+upper bound memory ≤ u × (moved ÷ needed) holds only with that factor, which is at least 1 and marginalised:
+near 1 for fused weight streaming, wide for unfused code.
+
+Blind spots: weights that fit the last-level cache are not streamed from DRAM, so the signal abstains.
+Speculative decoding, experts and the wrong variant of a GPU make the fraction impossible rather than wrong.
+
+Example: 14 GB of weights a step and 12.7 ms between tokens need 1.10 TB/s: 33 % of an H100's bandwidth.
+"""
+
+from __future__ import annotations
+
+from heuristics.case import Case
+from heuristics.claims import STREAMED, UNFUSED, Saturation
+from heuristics.evidence import Abstention, Evidence, Finding
+from heuristics.observations import Serving
+from heuristics.signals.common import ARITHMETIC_WIDTH, beyond_peak, causes_of
+from heuristics.vocabulary import Quantity, Share
+
+NAME = "bandwidth_saturation"
+
+
+def weigh(case: Case) -> Finding:
+    """Bound latency by the bandwidth the job needs at least."""
+    serving, roofs = case.serving, case.roofs
+    if serving is None:
+        return Abstention(signal=NAME, reason="no serving engine's counters in the input")
+    needed = bytes_per_s(case)
+    if needed is None:
+        return Abstention(signal=NAME, missing=False, reason=_lacking(case))
+    if roofs is None or roofs.bandwidth_bytes_per_s is None:
+        return Abstention(
+            signal=NAME, missing=False, reason="the device's bandwidth is not known: give --gpu or --bandwidth-gb-s"
+        )
+    per_step = bytes_per_step(case)
+    cache = roofs.last_level_cache_bytes
+    if per_step is not None and cache is not None and per_step <= cache:
+        return Abstention(
+            signal=NAME,
+            missing=False,
+            reason=f"a step's {per_step / 1e6:.0f} MB fit the last-level cache of {cache / 1e6:.0f} MB: "
+            "they are not streamed from DRAM",
+        )
+    fraction = needed / roofs.bandwidth_bytes_per_s
+    return Evidence(
+        signal=NAME,
+        source=case.source(Serving),
+        quantity=Quantity.BANDWIDTH,
+        rank=2,
+        claims=(
+            Saturation(
+                share=Share.MEMORY,
+                peak_fraction=fraction,
+                width=ARITHMETIC_WIDTH,
+                traffic=UNFUSED if case.dequantised else STREAMED,
+            ),
+        ),
+        sentence="the job needs at least {needed_bytes_per_s:bytes_per_s}, {bandwidth_fraction:percent} of the peak; "
+        "{achievable:percent} is achievable",
+        measured={
+            "needed_bytes_per_s": needed,
+            "bandwidth_fraction": fraction,
+            "achievable": case.prior.bandwidth.typical,
+        },
+        causes=causes_of(case.operations, roofs),
+        impossible=beyond_peak("bandwidth", fraction),
+    )
+
+
+def bytes_per_step(case: Case) -> float | None:
+    """Bytes one step must move on one device: the model's where it is known, else the engine's estimate."""
+    if case.operations:
+        return sum(op.bytes for op in case.operations)
+    serving = case.serving
+    if serving is None or serving.read_bytes is None or not serving.steps:
+        return None
+    return (serving.read_bytes + (serving.write_bytes or 0.0)) / serving.steps
+
+
+def bytes_per_s(case: Case) -> float | None:
+    """Bytes a second that the job must move on one device."""
+    per_step = bytes_per_step(case)
+    if per_step is None or case.serving is None or case.serving.step_s is None:
+        return None
+    return per_step / case.serving.step_s
+
+
+def _lacking(case: Case) -> str:
+    if case.serving is not None and case.serving.lifetime:
+        return "one snapshot has no rates: take a second one some seconds later"
+    if case.serving is not None and case.serving.step_s is None:
+        return "the engine exports nothing from which the time of a step follows"
+    return "the bytes of a step are not known: give --model, or start the engine with its FLOP and byte counters"

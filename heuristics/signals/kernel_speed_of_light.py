@@ -1,0 +1,191 @@
+"""Kernel speed of light
+
+What it looks at: for every kernel profiled by Nsight Compute, the fractions of peak that its memory path
+and its SMs sustained; where the pair is missing, DRAM bytes and FLOPs over the kernel's time against the
+roofs.
+
+What it bounds and why: each kernel counts, for its time, at whichever of its two roofs is nearer; what it
+lacks to that roof is latency inside the kernel. Summed by time this gives memory : compute : latency
+*within kernel time*.
+
+Blind spots: gaps between kernels are invisible here. Replay serialises kernels, flushes caches and, unless
+told otherwise, holds base clocks, so small kernels look slower than they run. "Memory" covers L1 and L2 as
+well as DRAM; a kernel held by a cache has the cause `cache` and counts at that cache's roof.
+
+Example: memory 94 % with DRAM 10 % is memory-bound by the cache; both below 20 % on a grid of one wave is
+latency, cause underfill.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heuristics.arrays import Array, Flags
+from heuristics.case import Case
+from heuristics.claims import Claim, Pieces, Saturation, Split
+from heuristics.evidence import Abstention, Evidence, Finding
+from heuristics.kernel_class import kernel_class, uses_tensor_pipe
+from heuristics.observations import KernelProfile
+from heuristics.simplex import Ceiling
+from heuristics.vocabulary import Cause, Quantity, Share
+
+NAME = "kernel_speed_of_light"
+
+WIDTH = 0.06
+UNTIMED_WIDTH = 0.15
+
+SPEED_OF_LIGHT = Ceiling(mean=0.82, deviation=0.08, low=0.66)
+"""Nsight Compute itself calls a kernel limited at 80 % of a throughput; good kernels reach 80 to 95 %."""
+
+DRAM_LED = 0.80
+"""DRAM names the memory bound when it reaches this part of the memory throughput; else a cache does."""
+
+FULL_WAVE = 1.0
+TENSOR_SEEN = 0.10
+
+MOST = 0.80
+"""A split needs both fractions for this part of the kernel time."""
+
+
+def weigh(case: Case) -> Finding:
+    """Split kernel time into memory, compute and latency."""
+    profile = case.profile
+    if profile is None:
+        return Abstention(signal=NAME, reason="no Nsight Compute kernels in the input")
+    untimed = bool(np.isnan(profile.duration_s).all())
+    time_s = profile.launches * (1.0 if untimed else profile.duration_s)
+    memory, compute, by_bytes = kernel_fractions(case, profile)
+    judged = (time_s > 0) & ~(np.isnan(memory) & np.isnan(compute))
+    if not judged.any():
+        return Abstention(signal=NAME, missing=False, reason=_lacking(profile))
+    time_s, memory, compute = time_s[judged], memory[judged], compute[judged]
+    claims, half_seen = _claims(case, time_s, memory, compute, by_bytes, UNTIMED_WIDTH if untimed else WIDTH)
+    parts = {
+        "memory_throughput": mean(memory, time_s),
+        "dram_throughput": mean(profile.dram_throughput[judged], time_s),
+        "compute_throughput": mean(compute, time_s),
+    }
+    measured = {name: value for name, value in parts.items() if value is not None}
+    over = "{kernel_time_s:seconds} in kernels, by time" if not untimed else "{kernels:count} kernels, unweighted"
+    return Evidence(
+        signal=NAME,
+        source=case.source(KernelProfile),
+        quantity=Quantity.KERNEL_SPLIT,
+        claims=claims,
+        rank=1 if by_bytes else 0,
+        sentence=f"over {over}: " + ", ".join(f"{_WORDS[name]} {{{name}:percent}}" for name in measured),
+        measured=measured | {"kernel_time_s": float(time_s.sum()), "kernels": float(profile.launches[judged].sum())},
+        activity=1.0,
+        causes=_causes(profile, judged, time_s / time_s.sum(), memory, compute),
+        warnings=_warnings(case, half_seen, untimed),
+    )
+
+
+_WORDS = {
+    "memory_throughput": "memory path at",
+    "dram_throughput": "DRAM at",
+    "compute_throughput": "SMs at",
+}
+
+
+def _claims(
+    case: Case, time_s: Array, memory: Array, compute: Array, by_bytes: bool, width: float
+) -> tuple[tuple[Claim, ...], bool]:
+    """A split where both fractions are stated for most of the time; else what one fraction alone bounds."""
+    scale = 1.0
+    if case.timeline is not None and case.timeline.gaps_known and case.timeline.window_s > 0:
+        scale = case.timeline.roof_busy_s / case.timeline.window_s
+    both = ~np.isnan(memory) & ~np.isnan(compute)
+    whole = float(time_s.sum())
+    if float(time_s[both].sum()) >= MOST * whole:
+        pieces = Pieces(
+            weight=time_s[both] / float(time_s[both].sum()) * scale,
+            bandwidth_fraction=memory[both],
+            arithmetic_fraction=compute[both],
+        )
+        ceilings = None if by_bytes else (SPEED_OF_LIGHT, SPEED_OF_LIGHT)
+        split = Split(pieces=pieces, width=width, complete=True, ceilings=ceilings)
+        return (split,), not bool(both.all())
+    known = ((Share.MEMORY, mean(memory, time_s)), (Share.COMPUTE, mean(compute, time_s)))
+    return (
+        tuple(
+            Saturation(share=share, peak_fraction=fraction * scale, width=width)
+            for share, fraction in known
+            if fraction is not None
+        ),
+        True,
+    )
+
+
+def kernel_fractions(case: Case, profile: KernelProfile) -> tuple[Array, Array, bool]:
+    """Memory and compute fractions a kernel, and whether they stem from bytes and FLOPs over time.
+
+    The tool's own pair wins; without it DRAM bytes ÷ time ÷ bandwidth and FLOPs ÷ time ÷ peak stand in.
+    """
+    memory, compute = profile.memory_throughput, profile.compute_throughput
+    if not np.isnan(memory).all():
+        return memory, compute, False
+    if not np.isnan(profile.dram_throughput).all():
+        return profile.dram_throughput, compute, False
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if case.roofs is not None and case.roofs.bandwidth_bytes_per_s is not None:
+            memory = profile.dram_bytes / profile.duration_s / case.roofs.bandwidth_bytes_per_s
+        if np.isnan(compute).all() and case.roofs is not None and case.roofs.flops_per_s is not None:
+            compute = profile.flops / profile.duration_s / case.roofs.flops_per_s
+    return memory, compute, not np.isnan(memory).all()
+
+
+def _lacking(profile: KernelProfile) -> str:
+    wanted = "record with --section SpeedOfLight, or --set full"
+    if np.isnan(profile.duration_s).all():
+        return f"neither the time of the kernels nor their throughputs are in the file: {wanted}"
+    if not np.isnan(profile.dram_bytes).all():
+        return f"DRAM bytes are there but no roof to compare them with: {wanted}, or give --gpu or --bandwidth-gb-s"
+    return f"no memory or SM throughput in the file: {wanted}"
+
+
+def mean(values: Array, weight: Array) -> float | None:
+    """The weighted mean of the stated values; None where none is stated."""
+    stated = ~np.isnan(values)
+    if not stated.any():
+        return None
+    return float((values[stated] * weight[stated]).sum() / weight[stated].sum())
+
+
+def held_by_cache(profile: KernelProfile, memory: Array) -> Flags:
+    """Per row: the memory path is busier than DRAM explains."""
+    dram = profile.dram_throughput
+    held: Flags = ~np.isnan(dram) & (dram < DRAM_LED * memory)
+    return held
+
+
+def _causes(profile: KernelProfile, judged: Flags, weight: Array, memory: Array, compute: Array) -> dict[Cause, float]:
+    """Fractions of kernel time by what holds it: the nearer roof's part, and the rest where the grid is small."""
+    found: dict[Cause, float] = {}
+    memory, compute = np.nan_to_num(memory), np.nan_to_num(compute)
+    cached = held_by_cache(profile, profile.memory_throughput)[judged]
+    small = profile.waves_per_sm[judged] < FULL_WAVE
+    tensor = mean(profile.tensor_active[judged], weight)
+    for row, index in enumerate(profile.name_index[judged]):
+        reached = float(weight[row] * max(memory[row], compute[row]))
+        if memory[row] >= compute[row]:
+            cause = Cause.CACHE if cached[row] else kernel_class(profile.names[index]).memory_cause
+            found[cause] = found.get(cause, 0.0) + reached
+        elif tensor > TENSOR_SEEN if tensor is not None else uses_tensor_pipe(profile.names[index]):
+            found[Cause.TENSOR] = found.get(Cause.TENSOR, 0.0) + reached
+        if small[row]:
+            found[Cause.UNDERFILL] = found.get(Cause.UNDERFILL, 0.0) + float(weight[row]) - reached
+    return found
+
+
+def _warnings(case: Case, half_seen: bool, untimed: bool) -> tuple[str, ...]:
+    found = []
+    if case.timeline is None:
+        found.append(
+            "Nsight Compute sees inside kernels only: time between them needs a timeline (nsys or torch.profiler)"
+        )
+    if untimed:
+        found.append("no kernel states its time: every launch counts alike (add gpu__time_duration.sum)")
+    if half_seen:
+        found.append("some kernels state only one of memory and SM throughput; the other counts as unknown")
+    return tuple(found)

@@ -1,0 +1,111 @@
+"""Kernel timeline
+
+What it looks at: when kernels and copies ran (Kineto, Nsight Systems), as a union over streams of each
+device, within the time in which the job had work.
+
+What it bounds and why: time in which no kernel ran, or only communication or a copy to or from the host,
+reaches no roof of this device: latency ≥ 1 − busy. Kernels that are not products, convolutions or
+attention cannot reach the arithmetic roof, and a grid smaller than the device can only use its part of it:
+compute ≤ the time of capable kernels, each at the fraction of the SMs it fills.
+
+Blind spots: what happens inside a kernel; that needs counters. Recording slows the host, the more so with
+stacks, shapes or memory, which widens the bound. Without launch records a gap has no author.
+
+Example: kernels cover 36 % of the window and the host launched late before most gaps: latency, cause host.
+"""
+
+from __future__ import annotations
+
+from heuristics.case import Case
+from heuristics.claims import Bound, Claim
+from heuristics.evidence import Abstention, Evidence, Finding
+from heuristics.observations import Timeline
+from heuristics.vocabulary import Cause, Quantity, Relation, Share
+
+NAME = "kernel_timeline"
+
+WIDTH = 0.03
+STACKS_WIDTH = 0.10
+"""Recording Python stacks multiplies the host's time per operation."""
+SHAPES_WIDTH = 0.05
+SUMS_WIDTH = 0.12
+"""Sums by kernel say nothing of overlap between streams, nor of waits inside the host's total."""
+
+LEAST_LAUNCHES = 20
+FRAGMENT_WIDTH = 0.40
+"""Fewer events than that are a fragment, not a job: what it shows may be its edges."""
+
+
+def weigh(case: Case) -> Finding:
+    """Bound latency by the time without work at a roof, compute by the time of kernels capable of it."""
+    timeline = case.timeline
+    if timeline is None:
+        return Abstention(signal=NAME, reason="no kernel timeline in the input")
+    if timeline.launches == 0 or timeline.window_s <= 0:
+        return Abstention(signal=NAME, missing=False, reason="no GPU activity recorded")
+    width = _width(timeline)
+    claims: list[Claim] = []
+    capable = min(1.0, timeline.capable_s / timeline.window_s)
+    claims.append(Bound(share=Share.COMPUTE, relation=Relation.AT_MOST, value=capable, width=width))
+    measured = {"capable_fraction": capable, "window_s": timeline.window_s, "launches": float(timeline.launches)}
+    sentence = "kernels that could reach the arithmetic roof fill {capable_fraction:percent} of {window_s:seconds}"
+    if timeline.gaps_known:
+        at_roof = timeline.roof_busy_s / timeline.window_s
+        claims.insert(0, Bound(share=Share.LATENCY, relation=Relation.AT_LEAST, value=1.0 - at_roof, width=width))
+        measured |= {"busy_fraction": timeline.busy_s / timeline.window_s, "at_work_fraction": at_roof}
+        sentence = "the device was at work in {at_work_fraction:percent} of {window_s:seconds}; " + sentence.replace(
+            " of {window_s:seconds}", ""
+        )
+    return Evidence(
+        signal=NAME,
+        source=case.source(Timeline),
+        quantity=Quantity.TIMELINE,
+        claims=tuple(claims),
+        sentence=sentence,
+        measured=measured | _delay(timeline),
+        activity=timeline.busy_s / timeline.window_s,
+        causes=_causes(timeline),
+        warnings=_warnings(timeline),
+    )
+
+
+def _width(timeline: Timeline) -> float:
+    width = WIDTH
+    if timeline.recorded_shapes or timeline.recorded_memory:
+        width = SHAPES_WIDTH
+    if timeline.recorded_stacks:
+        width = STACKS_WIDTH
+    if timeline.launches < LEAST_LAUNCHES:
+        width = FRAGMENT_WIDTH
+    return width if timeline.gaps_known else max(width, SUMS_WIDTH)
+
+
+def _delay(timeline: Timeline) -> dict[str, float]:
+    return {} if timeline.launch_delay_s is None else {"launch_delay_s": timeline.launch_delay_s}
+
+
+def _causes(timeline: Timeline) -> dict[Cause, float]:
+    """Fractions of the window by author; the memory causes only by the time of their kernels."""
+    found: dict[Cause, float] = {
+        Cause.COMMUNICATION: timeline.communication_s / timeline.window_s,
+        Cause.TRANSFER: timeline.transfer_s / timeline.window_s,
+        Cause.UNDERFILL: timeline.underfill_s / timeline.window_s,
+    }
+    if timeline.host_gap_s is not None:
+        found[Cause.HOST] = timeline.host_gap_s / timeline.window_s
+    for kernel in timeline.kernels:
+        if not kernel.kind.moves_no_device_memory:
+            cause = kernel.kind.memory_cause
+            found[cause] = found.get(cause, 0.0) + kernel.total_s / timeline.window_s
+    return {cause: fraction for cause, fraction in found.items() if fraction > 0.0}
+
+
+def _warnings(timeline: Timeline) -> tuple[str, ...]:
+    found = []
+    if timeline.launches < LEAST_LAUNCHES:
+        found.append(f"only {timeline.launches} device events: a fragment, not a job")
+    if timeline.excluded_s > 0.05 * (timeline.window_s + timeline.excluded_s):
+        found.append(
+            f"{timeline.excluded_s:.3g} s in which neither host nor device did anything are left out of the window"
+        )
+    return tuple(found)

@@ -1,0 +1,92 @@
+"""Requests
+
+What it looks at: a serving engine's running and waiting requests, its counters, the use of its KV cache
+and its preemptions, between two snapshots.
+
+What it bounds and why: nothing on the three shares. It decides whether there was work at all (no request
+running or waiting and no counter moving: idle), and names limits: requests waiting behind a full batch
+(queue), a KV cache that is full or preempts (kv_capacity), more prompt than generated tokens (prefill),
+requests running while no counter moves (stalled).
+
+Blind spots: a single snapshot is one instant: running requests may be about to end, and an idle instant
+proves little. Counters of some engines move only when a request ends.
+
+Example: KV cache 99 % used with preemptions: raising max_num_seqs changes nothing, whatever the regime.
+"""
+
+from __future__ import annotations
+
+from heuristics.case import Case
+from heuristics.evidence import Abstention, Evidence, Finding
+from heuristics.observations import Serving
+from heuristics.vocabulary import Limit, Quantity
+
+NAME = "requests"
+
+IDLE_WINDOW_CERTAINTY = 0.98
+IDLE_INSTANT_CERTAINTY = 0.70
+FULL_CACHE = 0.95
+STALL_S = 5.0
+PREFILL_RATIO = 10.0
+"""Prompt tokens come tens of times cheaper than generated ones; above this ratio they take most of the time."""
+
+
+def weigh(case: Case) -> Finding:
+    """Say whether there was work, and what limits it beside its regime."""
+    serving = case.serving
+    if serving is None:
+        return Abstention(signal=NAME, reason="no serving engine's counters in the input")
+    if serving.requests_running is None:
+        return Abstention(signal=NAME, missing=False, reason=f"{serving.engine} states no running requests")
+    waiting = serving.requests_waiting or 0.0
+    measured = {"requests_running": serving.requests_running, "requests_waiting": waiting}
+    sentence = "{requests_running:number} requests running, {requests_waiting:number} waiting"
+    if serving.kv_cache_usage is not None:
+        measured["kv_cache_usage"] = serving.kv_cache_usage
+        sentence += ", KV cache {kv_cache_usage:percent} used"
+    return Evidence(
+        signal=NAME,
+        source=case.source(Serving),
+        quantity=Quantity.REQUESTS,
+        claims=(),
+        sentence=sentence,
+        measured=measured,
+        limits=frozenset(_limits(serving, waiting)),
+        no_work=_no_work(serving, waiting),
+        warnings=_warnings(serving),
+    )
+
+
+def _moved(serving: Serving) -> bool:
+    counters = (serving.steps, serving.generation_tokens, serving.prompt_tokens)
+    return any(c is not None and c > 0 for c in counters)
+
+
+def _no_work(serving: Serving, waiting: float) -> float | None:
+    if (serving.requests_running or 0.0) > 0 or waiting > 0:
+        return None
+    if serving.lifetime:
+        return IDLE_INSTANT_CERTAINTY
+    return None if _moved(serving) else IDLE_WINDOW_CERTAINTY
+
+
+def _limits(serving: Serving, waiting: float) -> set[Limit]:
+    found = set()
+    full = serving.kv_cache_usage is not None and serving.kv_cache_usage >= FULL_CACHE
+    if full or ((serving.preemptions or 0.0) > 0 and not serving.lifetime):
+        found.add(Limit.KV_CAPACITY)
+    if waiting >= 1.0:
+        found.add(Limit.QUEUE)
+    running = serving.requests_running or 0.0
+    if not serving.lifetime and running > 0 and not _moved(serving) and (serving.window_s or 0.0) >= STALL_S:
+        found.add(Limit.STALLED)
+    prompt, generated = serving.prompt_tokens, serving.generation_tokens
+    if not serving.lifetime and prompt and prompt > PREFILL_RATIO * (generated or 0.0):
+        found.add(Limit.PREFILL)
+    return found
+
+
+def _warnings(serving: Serving) -> tuple[str, ...]:
+    if serving.lifetime:
+        return (f"one snapshot of {serving.engine}: lifetime means only; a second one some seconds later gives rates",)
+    return ()

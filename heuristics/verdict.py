@@ -1,0 +1,90 @@
+"""What is answered, for the whole job, for each device and for each phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from heuristics.claims import Bound, RatioBound
+from heuristics.evidence import Abstention, Evidence
+from heuristics.observations import KernelProfile, Timeline
+from heuristics.operations import Operation, Phase
+from heuristics.roofs import Device, Roofs
+from heuristics.vocabulary import Cause, Limit, Regime, Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Regime, cause, confidence 0..1 and shares that sum to 1 (None when idle)."""
+
+    regime: Regime
+    confidence: float
+    shares: Mapping[Share, float] | None
+    cause: Cause | None = None
+    limits: tuple[Limit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeighedEvidence:
+    """Evidence with its claims spelled out as bounds at the typical ceilings."""
+
+    evidence: Evidence
+    bounds: tuple[Bound | RatioBound, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A verdict with everything that led to it. ``measured`` is in SI units, fractions 0..1 of the peak."""
+
+    verdict: Verdict | None
+    mass: Mapping[Share, float] = field(default_factory=dict)
+    """The probability that each share is the largest."""
+    device: Device | None = None
+    roofs: Roofs | None = None
+    measured: Mapping[str, float] = field(default_factory=dict)
+    evidence: tuple[WeighedEvidence, ...] = ()
+    abstained: tuple[Abstention, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    profile: KernelProfile | None = None
+    timeline: Timeline | None = None
+    headroom: Mapping[str, float] = field(default_factory=dict)
+    next_measurement: str | None = None
+    idle_fraction: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file given by the user and what it was recognised as."""
+
+    path: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseJudgement:
+    """A phase's own verdict, and its share of the time of all phases told apart."""
+
+    judgement: Judgement
+    time_fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """The answer: one judgement for the whole, others by phase and by device where there are several.
+
+    ``created_at`` is an ISO 8601 time, handed in because nothing here reads a clock.
+    """
+
+    kind: str
+    whole: Judgement
+    files: tuple[SourceFile, ...] = ()
+    engine: str | None = None
+    model: str | None = None
+    window_s: float | None = None
+    phases: Mapping[Phase, PhaseJudgement] = field(default_factory=dict)
+    devices: tuple[Judgement, ...] = ()
+    slowest_device: int | None = None
+    warnings: tuple[str, ...] = ()
+    tool_version: str = ""
+    created_at: str = ""

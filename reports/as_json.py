@@ -1,0 +1,230 @@
+"""The verdict as JSON, schema ``diagnose.verdict/1``: fields may be added, never renamed under this number."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from heuristics.claims import Bound, RatioBound
+from heuristics.operations import Phase
+from heuristics.roofs import Device, Roofs
+from heuristics.rows import Row, rows
+from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
+from heuristics.vocabulary import Relation
+from reports.words import filled
+
+SCHEMA = "diagnose.verdict/1"
+
+MOST_ROWS = 50
+
+Json = dict[str, Any]
+
+
+def render(diagnosis: Diagnosis) -> str:
+    """One indented JSON object and a line end."""
+    return json.dumps(to_dict(diagnosis), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_dict(diagnosis: Diagnosis) -> Json:
+    """The verdict as plain dicts, lists, strings, numbers and None."""
+    whole = diagnosis.whole
+    found: Json = {
+        "schema": SCHEMA,
+        "tool_version": diagnosis.tool_version,
+        "created_at": diagnosis.created_at,
+        "subject": _subject(diagnosis),
+        "window_s": _rounded(diagnosis.window_s),
+        "verdict": _verdict(whole.verdict),
+        "phases": {
+            phase.value: _without_none(
+                {
+                    "verdict": _verdict(part.judgement.verdict),
+                    "time_fraction": _rounded(part.time_fraction),
+                    "measured": _measured(part.judgement),
+                    "evidence": _evidence(part.judgement),
+                }
+            )
+            for phase, part in sorted(diagnosis.phases.items(), key=_prefill_first)
+        },
+    }
+    if len(diagnosis.devices) > 1:
+        found["devices"] = [
+            {
+                "index": d.device.index if d.device is not None else None,
+                "verdict": _verdict(d.verdict),
+                "roofs": _roofs(d.roofs),
+                "measured": _measured(d),
+            }
+            for d in diagnosis.devices
+        ]
+        found["slowest_device"] = diagnosis.slowest_device
+    found |= {
+        "roofs": _roofs(whole.roofs),
+        "measured": _measured(whole),
+        "environment": _environment(diagnosis),
+        "evidence": _evidence(whole),
+        "operations": [_row(row) for row in rows(whole)[:MOST_ROWS]],
+        "headroom": {name: _rounded(value) for name, value in whole.headroom.items()},
+        "advice": [],
+        "next_measurement": whole.next_measurement,
+        "warnings": list(diagnosis.warnings),
+    }
+    return found
+
+
+def _prefill_first(item: tuple[Phase, object]) -> bool:
+    return item[0] is Phase.DECODE
+
+
+def _subject(diagnosis: Diagnosis) -> Json:
+    devices = [d.device for d in diagnosis.devices if d.device is not None]
+    return _without_none(
+        {
+            "kind": diagnosis.kind,
+            "engine": diagnosis.engine,
+            "model": diagnosis.model,
+            "files": [{"path": f.path, "kind": f.kind} for f in diagnosis.files],
+            "devices": [_device(d) for d in devices if d.index is not None or d.name is not None],
+        }
+    )
+
+
+def _device(device: Device) -> Json:
+    return _without_none(
+        {
+            "index": device.index,
+            "uuid": device.uuid,
+            "name": device.name,
+            "vendor": device.vendor,
+            "memory_bytes": _rounded(device.memory_bytes),
+            "mig_profile": device.mig_profile,
+        }
+    )
+
+
+def _verdict(verdict: Verdict | None) -> Json | None:
+    if verdict is None:
+        return None
+    shares = verdict.shares
+    return {
+        "regime": verdict.regime.value,
+        "cause": verdict.cause.value if verdict.cause is not None else None,
+        "confidence": _rounded(verdict.confidence),
+        "shares": None if shares is None else {share.value: _rounded(value) for share, value in shares.items()},
+        "limits": [limit.value for limit in verdict.limits],
+    }
+
+
+def _roofs(roofs: Roofs | None) -> Json | None:
+    if roofs is None:
+        return None
+
+    def achievable(peak: float | None, ceiling: float) -> float | None:
+        return None if peak is None else _rounded(peak * ceiling)
+
+    return _without_none(
+        {
+            "bandwidth_bytes_per_s": _rounded(roofs.bandwidth_bytes_per_s),
+            "flops_per_s": _rounded(roofs.flops_per_s),
+            "ridge_flops_per_byte": _rounded(roofs.ridge_flops_per_byte),
+            "dtype": roofs.dtype.value,
+            "source": roofs.source,
+            "unknown": roofs.unknown,
+        }
+    ) | {
+        "achievable": {
+            "bandwidth_bytes_per_s": achievable(roofs.bandwidth_bytes_per_s, roofs.bandwidth_ceiling),
+            "flops_per_s": achievable(roofs.flops_per_s, roofs.arithmetic_ceiling),
+        }
+    }
+
+
+def _measured(judgement: Judgement) -> Json:
+    return {name: _rounded(value) for name, value in sorted(judgement.measured.items())}
+
+
+def _environment(diagnosis: Diagnosis) -> Json:
+    whole = diagnosis.whole
+    names = [d.device.name for d in diagnosis.devices if d.device is not None and d.device.name]
+    limits = [limit.value for limit in whole.verdict.limits] if whole.verdict is not None else []
+    return _without_none(
+        {
+            "gpu": names[0] if names else None,
+            "dtype": whole.roofs.dtype.value if whole.roofs is not None else None,
+            "throttled": [limit for limit in limits if limit in ("power_cap", "thermal")] or None,
+        }
+    )
+
+
+def _evidence(judgement: Judgement) -> list[Json]:
+    weighed = [_weighed(item) for item in judgement.evidence]
+    return weighed + [{"signal": a.signal, "abstained": a.reason} for a in judgement.abstained]
+
+
+def _weighed(item: WeighedEvidence) -> Json:
+    evidence = item.evidence
+    return {
+        "signal": evidence.signal,
+        "source": evidence.source,
+        "bounds": [_bound(b) for b in item.bounds],
+        "measured": {name: _rounded(value) for name, value in evidence.measured.items()},
+        "text": filled(evidence.sentence, evidence.measured),
+    }
+
+
+def _bound(bound: Bound | RatioBound) -> Json:
+    if isinstance(bound, RatioBound):
+        return {
+            "share": bound.share.value,
+            "to": bound.to.value,
+            "relation": Relation.RATIO.value,
+            "value": _rounded(bound.value),
+            "width": _rounded(bound.width),
+        }
+    return {
+        "share": bound.share.value,
+        "relation": bound.relation.value,
+        "value": _rounded(bound.value),
+        "width": _rounded(bound.width),
+    }
+
+
+def _row(row: Row) -> Json:
+    rule = row.ncu_rule
+    return {
+        "name": row.name,
+        "flops": _rounded(row.flops),
+        "bytes": _rounded(row.bytes),
+        "intensity": _rounded(row.intensity_flops_per_byte),
+        "regime": row.regime.value if row.regime is not None else None,
+        "time_share": _rounded(row.time_share),
+    } | _without_none(
+        {
+            "time_s": _rounded(row.time_s),
+            "launches": row.launches,
+            "class": row.kind.value if row.kind is not None else None,
+            "cause": row.cause.value if row.cause is not None else None,
+            "memory_throughput": _rounded(row.memory_throughput),
+            "compute_throughput": _rounded(row.compute_throughput),
+            "dram_throughput": _rounded(row.dram_throughput),
+            "blocks_per_sm": _rounded(row.blocks_per_sm),
+            "waves_per_sm": _rounded(row.waves_per_sm),
+            "ncu_rule": None
+            if rule is None
+            else {"label": rule.label, "regime": rule.regime.value if rule.regime is not None else "balanced"},
+        }
+    )
+
+
+def _rounded(value: float | None) -> float | int | None:
+    """Six significant digits: more than any source has, and the same on every machine."""
+    if value is None or not math.isfinite(value):
+        return None
+    short = float(f"{value:.6g}")
+    return int(short) if short.is_integer() and abs(short) >= 1000 else short
+
+
+def _without_none(fields: Mapping[str, Any]) -> Json:
+    return {name: value for name, value in fields.items() if value is not None}

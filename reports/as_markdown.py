@@ -1,0 +1,80 @@
+"""The verdict as Markdown, for an issue or a pull request."""
+
+from __future__ import annotations
+
+from heuristics.kernel_class import short_name
+from heuristics.rows import rows
+from heuristics.simplex import SHARES
+from heuristics.verdict import Diagnosis, Verdict
+from reports.as_text import MOST_KERNELS, distance
+from reports.words import count, filled, inequality, percent, telling
+
+
+def render(diagnosis: Diagnosis) -> str:
+    """A heading, the budget, evidence, kernels and warnings."""
+    whole = diagnosis.whole
+    verdict = whole.verdict
+    parts = [f"## {_title(verdict)}", "", distance(whole), ""]
+    if verdict is not None and verdict.shares is not None:
+        parts += _table(
+            ["", *(share.value for share in SHARES), "regime", "confidence"],
+            [["whole", *_cells(verdict)]]
+            + [
+                [phase.value, *_cells(part.judgement.verdict)]
+                for phase, part in diagnosis.phases.items()
+                if part.judgement.verdict is not None
+            ]
+            + [
+                [f"device {d.device.index}", *_cells(d.verdict)]
+                for d in diagnosis.devices
+                if len(diagnosis.devices) > 1 and d.device is not None and d.verdict is not None
+            ],
+        )
+    if whole.evidence:
+        parts += ["### Evidence", ""]
+        for item in whole.evidence:
+            bounds = ", ".join(inequality(b) for b in item.bounds if telling(b))
+            text = filled(item.evidence.sentence, item.evidence.measured)
+            parts.append(f"- **{item.evidence.signal}**: {text}" + (f" → {bounds}" if bounds else ""))
+        parts.append("")
+    listed = rows(whole)[:MOST_KERNELS]
+    if listed:
+        parts += ["### Where the time goes", ""]
+        parts += _table(
+            ["time", "launches", "regime", "ncu's own rule", "name"],
+            [
+                [
+                    percent(r.time_share) if r.time_share is not None else "",
+                    count(r.launches) if r.launches is not None else "",
+                    r.regime.value if r.regime is not None else "",
+                    r.ncu_rule.label if r.ncu_rule is not None else "",
+                    f"`{short_name(r.name)}`",
+                ]
+                for r in listed
+            ],
+        )
+    if diagnosis.warnings:
+        parts += ["### Mind", "", *(f"- {warning}" for warning in diagnosis.warnings), ""]
+    parts.append(f"_{', '.join(f.path for f in diagnosis.files) or diagnosis.kind}, diagnose {diagnosis.tool_version}_")
+    return "\n".join(parts) + "\n"
+
+
+def _title(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "Nothing was measured"
+    cause = f", {verdict.cause.value}" if verdict.cause is not None else ""
+    return f"{verdict.regime.value}{cause} ({percent(verdict.confidence)} confidence)"
+
+
+def _cells(verdict: Verdict | None) -> list[str]:
+    if verdict is None:
+        return [""] * 5
+    shares = [percent(verdict.shares[s]) if verdict.shares is not None else "" for s in SHARES]
+    return [*shares, verdict.regime.value, percent(verdict.confidence)]
+
+
+def _table(head: list[str], body: list[list[str]]) -> list[str]:
+    def line(cells: list[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return [line(head), line(["---"] * len(head)), *(line(row) for row in body), ""]

@@ -1,0 +1,243 @@
+"""The verdict for a terminal: what it is, the budget as a bar, and how far it is to the roof, in three lines."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from heuristics.kernel_class import short_name
+from heuristics.rows import Row, rows
+from heuristics.simplex import SHARES
+from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
+from heuristics.vocabulary import Cause, Regime, Share
+from reports.words import count, filled, inequality, percent, scaled, seconds, telling
+
+NARROWEST, WIDEST = 50, 100
+BAR_CELLS = 30
+MOST_KERNELS = 6
+
+_FILL = {Share.MEMORY: "█", Share.COMPUTE: "▒", Share.LATENCY: "·"}
+_COLOUR = {Share.MEMORY: "34", Share.COMPUTE: "33", Share.LATENCY: "35"}
+
+_NAMES = {
+    Regime.MEMORY: "Memory-bound",
+    Regime.COMPUTE: "Compute-bound",
+    Regime.LATENCY: "Latency-bound",
+    Regime.IDLE: "Idle",
+    Regime.INCONCLUSIVE: "Inconclusive",
+}
+
+_CAUSES = {
+    "weights": "streaming weights",
+    "kv_cache": "reading the KV cache",
+    "activations": "moving activations",
+    "cache": "on-chip caches, not DRAM",
+    "tensor": "matrix products",
+    "dequantization": "unpacking weights",
+    "host": "the host launches too late",
+    "underfill": "kernels too small for the device",
+    "communication": "waiting for other devices",
+    "transfer": "copies to or from the host",
+}
+
+
+def render(diagnosis: Diagnosis, *, width: int = 80, colour: bool = False) -> str:
+    """The report, wrapped to ``width`` columns."""
+    columns = max(NARROWEST, min(width, WIDEST))
+    lines = [*_headline(diagnosis, columns, colour), ""]
+    for title, body in _sections(diagnosis, columns):
+        if body:
+            lines += [_bold(title, colour), *body, ""]
+    while lines and not lines[-1]:
+        lines.pop()
+    return "\n".join(lines) + "\n"
+
+
+def _sections(diagnosis: Diagnosis, columns: int) -> Iterator[tuple[str, list[str]]]:
+    whole = diagnosis.whole
+    yield "Job", _job(diagnosis, columns)
+    yield "Phases", _phases(diagnosis)
+    yield "Devices", _devices(diagnosis)
+    yield "Evidence", [line for item in whole.evidence for line in _evidence(item, columns)]
+    yield "Kernels" if whole.profile or whole.timeline else "Operations", _kernels(whole, columns)
+    yield "Not weighed", _abstained(whole, columns)
+    yield "Mind", [line for warning in diagnosis.warnings for line in _bullet(warning, columns)]
+
+
+def _headline(diagnosis: Diagnosis, columns: int, colour: bool) -> list[str]:
+    whole = diagnosis.whole
+    verdict = whole.verdict
+    if verdict is None:
+        return [_bold("Nothing was measured", colour)]
+    name = _NAMES[verdict.regime]
+    why = f": {_CAUSES[verdict.cause.value]}" if verdict.cause is not None else ""
+    limits = f" (limits: {', '.join(limit.value for limit in verdict.limits)})" if verdict.limits else ""
+    said = f"{_bold(name, colour)}{why}, confidence {percent(verdict.confidence)}{limits}"
+    if verdict.regime is Regime.INCONCLUSIVE:
+        said = f"{_bold(name, colour)}: {_leaning(verdict)}{limits}"
+    third = textwrap.wrap(distance(whole), columns, subsequent_indent="  ")
+    return [said, *([_bar(verdict, colour)] if verdict.shares is not None else []), *third]
+
+
+def _leaning(verdict: Verdict) -> str:
+    if verdict.shares is None:
+        return "no share of the time is known"
+    leader = max(SHARES, key=lambda share: (verdict.shares or {})[share])
+    return f"{leader.value} leads with only {percent(verdict.confidence)} confidence, 60 % is needed"
+
+
+def _bar(verdict: Verdict, colour: bool) -> str:
+    """The budget as cells, largest remainders first, and the shares in numbers."""
+    assert verdict.shares is not None
+    exact = {share: verdict.shares[share] * BAR_CELLS for share in SHARES}
+    cells = {share: int(exact[share]) for share in SHARES}
+    for share in sorted(SHARES, key=lambda s: cells[s] - exact[s])[: BAR_CELLS - sum(cells.values())]:
+        cells[share] += 1
+    bar = "".join(_painted(_FILL[share] * cells[share], _COLOUR[share], colour) for share in SHARES)
+    legend = "  ".join(f"{_FILL[share]} {share.value} {percent(verdict.shares[share])}" for share in SHARES)
+    return f"{bar}  {legend}"
+
+
+def distance(whole: Judgement) -> str:
+    """How far it is to the roof that binds, or what would decide."""
+    verdict = whole.verdict
+    if verdict is None or verdict.regime is Regime.INCONCLUSIVE:
+        return f"To settle it: {whole.next_measurement}" if whole.next_measurement else "Nothing more is known."
+    if verdict.regime is Regime.IDLE:
+        return "There was no work to judge; measure again while requests run."
+    used = whole.measured
+    if verdict.regime is Regime.LATENCY:
+        return _without_latency(whole, verdict)
+    memory = verdict.regime is Regime.MEMORY
+    if verdict.cause is Cause.CACHE:
+        return "Held by L1 or L2: DRAM bandwidth has room, better data reuse or layout helps."
+    fraction = used.get("bandwidth_fraction" if memory else "compute_fraction")
+    factor = whole.headroom.get("to_bandwidth_roof" if memory else "to_compute_roof")
+    what = "bandwidth" if memory else "arithmetic"
+    if fraction is None or factor is None:
+        return f"How far it is to the {what} roof is not measured."
+    near = "at" if factor < 1.05 else f"{factor:.1f}x below"
+    return f"{percent(fraction)} of the peak {what}: {near} what is achievable in practice."
+
+
+def _without_latency(whole: Judgement, verdict: Verdict) -> str:
+    """What the latency costs: by the gaps where they were seen, else by the estimated share."""
+    timeline = whole.timeline
+    if timeline is not None and timeline.gaps_known and timeline.roof_busy_s > 0:
+        gain = timeline.window_s / timeline.roof_busy_s
+        worked = percent(timeline.roof_busy_s / timeline.window_s)
+        return f"The device worked {worked} of the time: {gain:.1f}x faster if it always did."
+    assert verdict.shares is not None
+    gain = 1.0 / max(0.05, 1.0 - verdict.shares[Share.LATENCY])
+    return f"About {gain:.1f}x faster if kernels filled the device at all times."
+
+
+def _job(diagnosis: Diagnosis, columns: int) -> list[str]:
+    found = [line for f in diagnosis.files for line in _bullet(f"{f.path} ({f.kind})", columns)]
+    engine = " ".join(word for word in (diagnosis.engine, diagnosis.model) if word)
+    if engine:
+        found += _bullet(engine, columns)
+    roofs = diagnosis.whole.roofs
+    names = [d.device.name for d in diagnosis.devices if d.device is not None and d.device.name]
+    parts = [", ".join(dict.fromkeys(names))] if names else []
+    if roofs is not None:
+        peaks = []
+        if roofs.bandwidth_bytes_per_s is not None:
+            peaks.append(scaled(roofs.bandwidth_bytes_per_s, "B/s"))
+        if roofs.flops_per_s is not None:
+            peaks.append(f"{scaled(roofs.flops_per_s, 'FLOP/s')} {roofs.dtype.value} dense")
+        if peaks:
+            parts.append(f"roofs {' and '.join(peaks)} ({roofs.source})")
+    if parts:
+        found += _bullet(": ".join(parts), columns)
+    if diagnosis.window_s is not None:
+        found += _bullet(f"{seconds(diagnosis.window_s)} judged", columns)
+    return found
+
+
+def _phases(diagnosis: Diagnosis) -> list[str]:
+    found = []
+    for phase, part in diagnosis.phases.items():
+        if part.judgement.verdict is not None:
+            time = f"{percent(part.time_fraction)} of the time" if part.time_fraction is not None else ""
+            found.append(f"  {phase.value:<8} {time:<17} {_brief(part.judgement.verdict)}")
+    return found
+
+
+def _devices(diagnosis: Diagnosis) -> list[str]:
+    if len(diagnosis.devices) < 2:
+        return []
+    found = []
+    for d in diagnosis.devices:
+        if d.device is not None and d.verdict is not None:
+            slow = "  <- slowest, the others wait for it" if d.device.index == diagnosis.slowest_device else ""
+            found.append(f"  {d.device.index!s:<3} {_brief(d.verdict)}{slow}")
+    return found
+
+
+def _brief(verdict: Verdict) -> str:
+    shares = ""
+    if verdict.shares is not None:
+        shares = "  ".join(f"{share.value} {percent(verdict.shares[share])}" for share in SHARES)
+    return f"{verdict.regime.value:<12} {percent(verdict.confidence):>5}  {shares}"
+
+
+def _evidence(item: WeighedEvidence, columns: int) -> list[str]:
+    evidence = item.evidence
+    bounds = [inequality(b) for b in item.bounds if telling(b)]
+    so = f" → {', '.join(bounds)}" if bounds else ""
+    if not bounds and item.bounds:
+        so = " → excludes nothing"
+    return _bullet(f"{evidence.signal}: {filled(evidence.sentence, evidence.measured)}{so}", columns)
+
+
+def _kernels(whole: Judgement, columns: int) -> list[str]:
+    """The longest kernels, a line each, and how many more there are."""
+    every = rows(whole)
+    found = [_kernel(row, columns) for row in every[:MOST_KERNELS]]
+    rest = every[MOST_KERNELS:]
+    if rest:
+        share = sum(row.time_share or 0.0 for row in rest)
+        found.append(f"  {percent(share):>6}  {len(rest)} more")
+    return found
+
+
+def _kernel(row: Row, columns: int) -> str:
+    share = percent(row.time_share) if row.time_share is not None else ""
+    launches = f"{count(row.launches)} x" if row.launches is not None else ""
+    marks = [row.regime.value] if row.regime is not None else ([row.kind.value] if row.kind is not None else [])
+    if row.cause is not None:
+        marks.append(row.cause.value)
+    if row.intensity_flops_per_byte is not None and row.kind is None:
+        marks.append(f"{row.intensity_flops_per_byte:.3g} FLOP/B")
+    if row.ncu_rule is not None:
+        marks.append(f"ncu: {row.ncu_rule.label}")
+    behind = f"  [{', '.join(marks)}]" if marks else ""
+    front = f"  {share:>6} {launches:>8}  "
+    room = max(12, columns - len(front) - len(behind))
+    name = short_name(row.name)
+    return f"{front}{name if len(name) <= room else name[: room - 1] + '…'}{behind}"
+
+
+def _abstained(whole: Judgement, columns: int) -> list[str]:
+    """What was there and could not be used, one by one; what was not there, in one line."""
+    unfit = [a for a in whole.abstained if not a.missing]
+    missing = [a.signal for a in whole.abstained if a.missing]
+    found = [line for a in unfit for line in _bullet(f"{a.signal}: {a.reason}", columns)]
+    if missing:
+        found += _bullet(f"no source for {', '.join(missing)}", columns)
+    return found
+
+
+def _bullet(text: str, columns: int) -> list[str]:
+    return textwrap.wrap(
+        text, columns, initial_indent="  ", subsequent_indent="    ", break_long_words=True, break_on_hyphens=False
+    )
+
+
+def _bold(text: str, colour: bool) -> str:
+    return _painted(text, "1", colour)
+
+
+def _painted(text: str, code: str, colour: bool) -> str:
+    return f"\033[{code}m{text}\033[0m" if colour and text else text

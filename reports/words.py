@@ -1,0 +1,76 @@
+"""Numbers and units as people read them, and the sentences of evidence filled with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from heuristics.claims import Bound, RatioBound
+from heuristics.vocabulary import Relation
+
+_PLACE = re.compile(r"\{(\w+):(\w+)\}")
+
+
+def scaled(value: float, unit: str, base: float = 1000.0) -> str:
+    """Three significant digits with a decimal prefix: 3.35 TB/s."""
+    for prefix in ("", "k", "M", "G", "T", "P"):
+        if abs(value) < base or prefix == "P":
+            return f"{value:.3g} {prefix}{unit}"
+        value /= base
+    raise AssertionError("the last prefix takes any value")
+
+
+def seconds(value: float) -> str:
+    """From nanoseconds to minutes: 3.75 µs, 12.7 ms, 1.23 s."""
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if abs(value) * factor >= 1.0:
+            return f"{value * factor:.3g} {unit}"
+    return f"{value * 1e9:.3g} ns" if value else "0 s"
+
+
+def percent(fraction: float) -> str:
+    """Whole percents, tenths under ten."""
+    value = 100.0 * fraction
+    return f"{value:.0f} %" if abs(value) >= 9.95 else f"{value:.1f} %"
+
+
+def count(value: float) -> str:
+    """Grouped by thousands."""
+    return f"{value:,.0f}"
+
+
+def number(value: float) -> str:
+    """Three significant digits, no exponent where it can be helped."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+FORMATS: Mapping[str, Callable[[float], str]] = {
+    "percent": percent,
+    "seconds": seconds,
+    "count": count,
+    "number": number,
+    "bytes_per_s": lambda v: scaled(v, "B/s"),
+    "flops_per_s": lambda v: scaled(v, "FLOP/s"),
+    "bytes": lambda v: scaled(v, "B"),
+    "watts": lambda v: f"{v:.0f} W",
+}
+
+
+def filled(sentence: str, measured: Mapping[str, float]) -> str:
+    """A sentence with its ``{name:unit}`` places filled."""
+    return _PLACE.sub(lambda place: FORMATS[place[2]](measured[place[1]]), sentence)
+
+
+def inequality(bound: Bound | RatioBound) -> str:
+    """``latency ≥ 0.39 ± 0.03``, spelled out."""
+    if isinstance(bound, RatioBound):
+        return f"{bound.share.value} : {bound.to.value} = {bound.value:.2g} ± {bound.width:.2f}"
+    sign = "≤" if bound.relation is Relation.AT_MOST else "≥"
+    return f"{bound.share.value} {sign} {bound.value:.2f} ± {bound.width:.2f}"
+
+
+def telling(bound: Bound | RatioBound) -> bool:
+    """Whether a bound excludes anything at all."""
+    if isinstance(bound, RatioBound):
+        return True
+    return bound.value < 1.0 if bound.relation is Relation.AT_MOST else bound.value > 0.0
