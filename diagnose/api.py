@@ -26,6 +26,7 @@ def analyze(
     bandwidth_gb_s: float | str | None = None,
     tflops: float | str | None = None,
     interval: float | str | None = None,
+    tensor_parallel: int | str | None = None,
     progress: Progress | None = None,
     interrupt: Interrupt | None = None,
 ) -> Result:
@@ -38,6 +39,7 @@ def analyze(
         dtype: arithmetic type to compare with (bf16, fp16, fp8 ...) where the dumps do not tell.
         bandwidth_gb_s: peak bandwidth in GB/s, in place of the table's or the device's.
         tflops: peak arithmetic in TFLOP/s, likewise.
+        tensor_parallel: devices that ``model`` is split over, so that its bytes and FLOPs are per device.
         interval: seconds between the first and the last Prometheus snapshot, where nothing else tells.
         progress: called as (path, bytes read, size or None) while files are read.
         interrupt: set ``requested`` on it to stop reading and judge what is there.
@@ -57,6 +59,7 @@ def analyze(
         dtype=_dtype(dtype),
         bandwidth_bytes_per_s=_scaled("bandwidth_gb_s", bandwidth_gb_s, 1e9),
         flops_per_s=_scaled("tflops", tflops, 1e12),
+        tensor_parallel=round(_scaled("tensor_parallel", tensor_parallel, 1.0) or 1.0),
     )
     diagnosis = diagnose_files(
         [fspath(f) for f in listed],

@@ -35,6 +35,7 @@ class Given:
     dtype: Dtype | None = None
     bandwidth_bytes_per_s: float | None = None
     flops_per_s: float | None = None
+    tensor_parallel: int = 1
 
 
 def device_cases(observations: Sequence[Observation], given: Given) -> list[Case]:
@@ -94,7 +95,9 @@ def _case(observations: Sequence[Observation], given: Given) -> Case:
     timeline = _pooled(observations, Timeline, _timelines)
     serving = _pooled(observations, Serving, _busiest)
     dtype = given.dtype or _dtype(timeline, given.model)
-    roofs = overridden(device_roofs(device, given.part, dtype), given.bandwidth_bytes_per_s, given.flops_per_s)
+    roofs = overridden(
+        device_roofs(device, given.part, dtype), given.bandwidth_bytes_per_s, given.flops_per_s, given.dtype
+    )
     return Case(
         device=device,
         roofs=roofs,
@@ -104,7 +107,7 @@ def _case(observations: Sequence[Observation], given: Given) -> Case:
         activity=_pooled(observations, Activity, _activities),
         serving=serving,
         model=given.model,
-        load=_load(serving),
+        load=_load(serving, given.tensor_parallel),
         sources=tuple(
             (kind.__name__, ", ".join(dict.fromkeys(o.source for o in observations if isinstance(o.payload, kind))))
             for kind in (KernelProfile, Timeline, Samples, Activity, Serving)
@@ -247,7 +250,7 @@ def _dtype(timeline: Timeline | None, model: ModelShape | None) -> Dtype | None:
     return None
 
 
-def _load(serving: Serving | None) -> Load | None:
+def _load(serving: Serving | None, tensor_parallel: int) -> Load | None:
     """The decode step that was served: measured batch, and the mean context where the cache's use tells it."""
     if serving is None:
         return None
@@ -258,4 +261,18 @@ def _load(serving: Serving | None) -> Load | None:
     running = serving.requests_running or batch
     if serving.kv_cache_usage and serving.kv_capacity_tokens and running:
         context = serving.kv_cache_usage * serving.kv_capacity_tokens / running
-    return Load(batch=batch, context_tokens=context)
+    return Load(
+        batch=batch,
+        context_tokens=context,
+        prefill_tokens=_prefill_tokens(serving, batch),
+        tensor_parallel=tensor_parallel,
+    )
+
+
+def _prefill_tokens(serving: Serving, batch: float) -> float:
+    """Prompt tokens that pass through a step on average, beside one token of each sequence."""
+    if serving.tokens_per_step is not None:
+        return max(0.0, serving.tokens_per_step - batch)
+    if serving.prompt_tokens_computed and serving.steps:
+        return serving.prompt_tokens_computed / serving.steps
+    return 0.0

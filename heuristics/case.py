@@ -53,7 +53,7 @@ class Case:
     def prior(self) -> Prior:
         """Beliefs before the signals: an unknown compute roof where arithmetic is emulated or dequantised."""
         prior = Prior(least_work=self.least_work)
-        if self.dequantised or (self.roofs is not None and self.roofs.emulated):
+        if self.dequantised or (self.roofs is not None and self.roofs.unproven):
             return replace(prior, arithmetic=UNKNOWN_ARITHMETIC_CEILING)
         return prior
 
@@ -64,7 +64,7 @@ class Case:
         All of it when requests are known to have run, or when a timeline or a kernel profile defines the
         window; otherwise no more than the device was seen active.
         """
-        if self.serving is not None and not self.serving.lifetime and (self.serving.requests_running or 0) > 0:
+        if self.serving is not None and self.serving.busy:
             return 1.0
         seen = [1.0] if self.activity is None and self.samples is None else []
         if self.activity is not None:

@@ -101,24 +101,37 @@ class WallBound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """Moved ÷ needed bytes, or executed ÷ useful FLOPs: at least 1, spread half-normally above it."""
+    """Moved ÷ needed bytes, or executed ÷ useful FLOPs: at least 1, spread half-normally above it.
+
+    ``tail`` of the weight lies evenly, in the logarithm, on factors up to ``most``: code that is nothing
+    like what the arithmetic assumes.
+    """
 
     spread: float
+    tail: float = 0.0
+    most: float = 1.0
 
     def grid(self) -> tuple[Array, Array]:
         """Factors and normalised weights, each of shape (factors,)."""
+        if self.spread == 0.0:
+            return np.ones(1), np.ones(1)
         quantiles = np.array([0.0, 0.35, 0.75, 1.25, 1.9])
         weights = np.exp(-0.5 * quantiles**2)
-        return 1.0 + self.spread * quantiles, weights / weights.sum()
+        factors, weights = 1.0 + self.spread * quantiles, (1.0 - self.tail) * weights / weights.sum()
+        if self.tail:
+            wild = np.geomspace(1.5, self.most, 4)
+            factors = np.concatenate([factors, wild])
+            weights = np.concatenate([weights, np.full(4, self.tail / 4)])
+        return factors, weights
 
 
 MEASURED = Traffic(spread=0.0)
 """Counters count what really moved."""
 
-STREAMED = Traffic(spread=0.12)
-"""Weight streaming by fused kernels: little beyond what is needed."""
+STREAMED = Traffic(spread=0.12, tail=0.08, most=4.0)
+"""Weight streaming by fused kernels: little beyond what is needed, unless the code is not fused after all."""
 
-UNFUSED = Traffic(spread=0.9)
+UNFUSED = Traffic(spread=0.9, tail=0.12, most=10.0)
 """Eager or unfused code, tile padding, dequantisation, skewed experts."""
 
 
@@ -135,10 +148,13 @@ class Saturation:
     peak_fraction: float
     width: float
     traffic: Traffic = MEASURED
+    of_work: bool = False
+    """The fraction is of the time with work already, not of the whole window."""
 
     def _used(self, unknowns: Unknowns) -> Array:
         ceiling = unknowns.bandwidth if self.share is Share.MEMORY else unknowns.arithmetic
-        return self.peak_fraction / (ceiling * unknowns.work)
+        used: Array = self.peak_fraction / (ceiling * (1.0 if self.of_work else unknowns.work))
+        return used
 
     def misfit(self, triangle: Triangle, unknowns: Unknowns) -> Array:
         """Widths by which no traffic factor can reconcile a point with the measurement."""
@@ -152,23 +168,20 @@ class Saturation:
         """Log of the density of the observed fraction at each point, the traffic factor marginalised."""
         least = triangle.of(self.share)
         most = 1.0 - triangle.latency
-        factors, weights = self.traffic.grid()
         scale = self.width / _LOGISTIC_PER_DEVIATION
         used = self._used(unknowns)
         density = np.zeros(np.broadcast_shapes(used.shape, least.shape))
-        for factor, weight in zip(factors, weights, strict=True):
+        for factor, weight in zip(*self.traffic.grid(), strict=True):
             moved = used * factor
             inside = _logistic((moved - least) / scale) - _logistic((moved - most) / scale)
             density += weight * moved * inside / (most - least)
-            if self.traffic.spread == 0.0:
-                density /= weight
-                break
         return np.log(density + 1e-12)
 
     def as_bounds(self, prior: Prior) -> tuple[Bound | RatioBound, ...]:
         """share ≤ u, and latency ≤ 1 − u, at the typical ceiling."""
         ceiling = prior.bandwidth if self.share is Share.MEMORY else prior.arithmetic
-        used = min(1.0, self.peak_fraction / (ceiling.typical * prior.typical_work))
+        work = 1.0 if self.of_work else prior.typical_work
+        used = min(1.0, self.peak_fraction / (ceiling.typical * work))
         return (
             Bound(share=self.share, relation=Relation.AT_MOST, value=used, width=self.width),
             Bound(share=Share.LATENCY, relation=Relation.AT_MOST, value=1.0 - used, width=self.width),

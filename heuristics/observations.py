@@ -149,6 +149,10 @@ class Serving:
     step_s: float | None = None
     generation_tokens: float | None = None
     prompt_tokens: float | None = None
+    prompt_tokens_computed: float | None = None
+    """Prompt tokens without those that the prefix cache gave."""
+    busy: bool = False
+    """Requests ran throughout the window."""
     tokens_per_s: float | None = None
     prompt_tokens_per_s: float | None = None
     time_per_output_token_s: float | None = None

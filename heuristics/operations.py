@@ -25,11 +25,16 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """One step's work: in decode each of ``batch`` sequences has ``context_tokens`` cached, in prefill it brings them."""
+    """One step's work.
+
+    In decode each of ``batch`` sequences has ``context_tokens`` cached, in prefill it brings them.
+    ``prefill_tokens`` are prompt tokens that share a decode step, as chunked prefill makes them.
+    """
 
     phase: Phase = Phase.DECODE
     batch: float = 1.0
     context_tokens: float = 0.0
+    prefill_tokens: float = 0.0
     tensor_parallel: int = 1
 
     def __post_init__(self) -> None:
@@ -41,7 +46,7 @@ class Load:
     @property
     def tokens(self) -> float:
         """Tokens that pass through the linear layers."""
-        return self.batch * (self.context_tokens if self.phase is Phase.PREFILL else 1.0)
+        return self.batch * self.context_tokens if self.phase is Phase.PREFILL else self.batch + self.prefill_tokens
 
     @property
     def attended_tokens(self) -> float:

@@ -68,8 +68,8 @@ class Roofs:
     arithmetic_ceiling: float = ARITHMETIC_CEILING.mean
     last_level_cache_bytes: float | None = None
     board_power_w: float | None = None
-    emulated: bool = False
-    """The device has no units of its own for the arithmetic in use: its compute roof is unknown until seen."""
+    unproven: bool = False
+    """The arithmetic peak is not, or may not be, that of the arithmetic in use: emulated, or of unstated type."""
     warnings: tuple[str, ...] = ()
     unknown: str | None = None
 
@@ -135,7 +135,7 @@ def datasheet_roofs(part: GpuPart, dtype: Dtype | None = None) -> Roofs:
         source=f"datasheet of {part.name}",
         last_level_cache_bytes=part.last_level_cache_bytes,
         board_power_w=part.board_power_w,
-        emulated=dtype is not None and chosen is not dtype,
+        unproven=dtype is not None and chosen is not dtype,
         warnings=warnings,
     )
 
@@ -204,20 +204,32 @@ def _why_unknown(device: Device) -> str:
     return f"{device.name} is not in the table of parts"
 
 
-def overridden(roofs: Roofs | None, bandwidth_bytes_per_s: float | None, flops_per_s: float | None) -> Roofs | None:
-    """Roofs with the user's own figures in place of either peak."""
+def overridden(
+    roofs: Roofs | None, bandwidth_bytes_per_s: float | None, flops_per_s: float | None, dtype: Dtype | None = None
+) -> Roofs | None:
+    """Roofs with the user's own figures in place of either peak.
+
+    An arithmetic peak given without its type may be another type's: it bounds nothing from above.
+    """
     if bandwidth_bytes_per_s is None and flops_per_s is None:
         return roofs
-    base = roofs or Roofs(bandwidth_bytes_per_s=None, flops_per_s=None, dtype=Dtype.BF16, source="")
+    base = roofs or Roofs(bandwidth_bytes_per_s=None, flops_per_s=None, dtype=dtype or Dtype.BF16, source="")
     given = [w for w, v in (("bandwidth", bandwidth_bytes_per_s), ("arithmetic", flops_per_s)) if v is not None]
-    source = (
-        " and ".join(given)
-        + " as given"
-        + (f", the rest from {base.source}" if base.source and len(given) == 1 else "")
-    )
+    rest = f", the rest from {base.source}" if base.source and len(given) == 1 else ""
+    untyped = flops_per_s is not None and dtype is None
     return replace(
         base,
         bandwidth_bytes_per_s=bandwidth_bytes_per_s or base.bandwidth_bytes_per_s,
         flops_per_s=flops_per_s or base.flops_per_s,
-        source=source,
+        dtype=dtype or base.dtype,
+        unproven=untyped or (base.unproven and flops_per_s is None),
+        source=" and ".join(given) + " as given" + rest,
+        warnings=(
+            *base.warnings,
+            *(
+                ("--tflops without --dtype: it may be another type's peak, so little follows from it",)
+                if untyped
+                else ()
+            ),
+        ),
     )

@@ -145,7 +145,8 @@ def _job(diagnosis: Diagnosis, columns: int) -> list[str]:
         if roofs.bandwidth_bytes_per_s is not None:
             peaks.append(scaled(roofs.bandwidth_bytes_per_s, "B/s"))
         if roofs.flops_per_s is not None:
-            peaks.append(f"{scaled(roofs.flops_per_s, 'FLOP/s')} {roofs.dtype.value} dense")
+            stated = "" if "as given" in roofs.source else f" {roofs.dtype.value} dense"
+            peaks.append(f"{scaled(roofs.flops_per_s, 'FLOP/s')}{stated}")
         if peaks:
             parts.append(f"roofs {' and '.join(peaks)} ({roofs.source})")
     if parts:

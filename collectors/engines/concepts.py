@@ -17,6 +17,8 @@ class Concept(Enum):
     MEAN_BATCH = "mean sequences in a step over the lifetime"
 
     PROMPT_TOKENS = "prompt tokens"
+    CACHED_PROMPT_TOKENS = "prompt tokens from the prefix cache"
+    REQUEST_SECONDS = "seconds requests took from arrival to end"
     GENERATION_TOKENS = "generated tokens"
     STEPS = "steps"
     STEP_TOKENS = "tokens passed through steps"

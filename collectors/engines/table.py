@@ -34,10 +34,6 @@ class Engine:
     """What must be done to readings that mean something peculiar."""
 
 
-def _histogram(name: str) -> tuple[str, str]:
-    return f"{name}_sum", f"{name}_count"
-
-
 VLLM = Engine(
     name="vLLM",
     prefixes=("vllm:", "ray_vllm_"),
@@ -46,6 +42,8 @@ VLLM = Engine(
         C.WAITING: ("vllm:num_requests_waiting",),
         C.KV_USAGE: ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
         C.PROMPT_TOKENS: ("vllm:prompt_tokens_total",),
+        C.CACHED_PROMPT_TOKENS: ("vllm:prompt_tokens_cached_total", "vllm:prefix_cache_hits_total"),
+        C.REQUEST_SECONDS: ("vllm:e2e_request_latency_seconds_sum",),
         C.GENERATION_TOKENS: ("vllm:generation_tokens_total",),
         C.STEPS: ("vllm:iteration_tokens_total_count",),
         C.STEP_TOKENS: ("vllm:iteration_tokens_total_sum",),
@@ -72,6 +70,8 @@ SGLANG = Engine(
         C.KV_USAGE: ("sglang:token_usage",),
         C.KV_CAPACITY_TOKENS: ("sglang:max_total_num_tokens",),
         C.PROMPT_TOKENS: ("sglang:prompt_tokens_total",),
+        C.CACHED_PROMPT_TOKENS: ("sglang:cached_tokens_total",),
+        C.REQUEST_SECONDS: ("sglang:e2e_request_latency_seconds_sum",),
         C.GENERATION_TOKENS: ("sglang:generation_tokens_total",),
         C.STEPS: ("sglang:cuda_graph_passes_total",),
         C.TOKEN_RATE: ("sglang:gen_throughput",),

@@ -16,6 +16,10 @@ SHORTEST_WINDOW_S = 0.5
 """Files whose times of writing lie closer or farther apart than this were copied, not scraped, then."""
 
 
+ALWAYS_SOME = 1.0
+"""Mean requests in the system from which on a window counts as busy throughout."""
+
+
 def observations(snapshots: Sequence[Snapshot], interval_s: float | None = None) -> tuple[list[Observation], list[str]]:
     """One serving window a target, from its first snapshot to its last; and what to warn of.
 
@@ -116,7 +120,9 @@ def _serving(engine: Engine, before: Snapshot | None, after: Snapshot, window_s:
     batch = _batch(delta, now, then)
     if generated is None and steps and batch:
         generated = steps * batch
-    step_s = _step_s(delta, now, then, window_s)
+    busy = _busy(delta, now, then, window_s)
+    step_s = _step_s(delta, busy, window_s)
+    prompt = delta.get(C.PROMPT_TOKENS)
     return Serving(
         engine=engine.name,
         model=_model(after),
@@ -130,9 +136,11 @@ def _serving(engine: Engine, before: Snapshot | None, after: Snapshot, window_s:
         steps_per_s=_per(steps, window_s),
         step_s=step_s,
         generation_tokens=generated,
-        prompt_tokens=delta.get(C.PROMPT_TOKENS),
+        prompt_tokens=prompt,
+        prompt_tokens_computed=None if prompt is None else max(0.0, prompt - delta.get(C.CACHED_PROMPT_TOKENS, 0.0)),
+        busy=busy,
         tokens_per_s=_per(generated, window_s) if then is not None else now.get(C.TOKEN_RATE),
-        prompt_tokens_per_s=_per(delta.get(C.PROMPT_TOKENS), window_s),
+        prompt_tokens_per_s=_per(prompt, window_s),
         time_per_output_token_s=_ratio(delta, C.TOKEN_LATENCY_SUM, C.TOKEN_LATENCY_COUNT),
         time_to_first_token_s=_ratio(delta, C.FIRST_TOKEN_SUM, C.FIRST_TOKEN_COUNT),
         kv_cache_usage=_level(C.KV_USAGE, now, then),
@@ -179,12 +187,21 @@ def _batch(delta: Readings, now: Readings, then: Readings | None) -> float | Non
     return _level(C.RUNNING, now, then) or None
 
 
-def _step_s(delta: Readings, now: Readings, then: Readings | None, window_s: float | None) -> float | None:
+def _busy(delta: Readings, now: Readings, then: Readings | None, window_s: float | None) -> bool:
+    """Whether requests ran throughout: at both ends, or, by Little's law, one or more on average."""
+    if then is None:
+        return False
+    if now.get(C.RUNNING, 0.0) > 0 and then.get(C.RUNNING, 0.0) > 0:
+        return True
+    in_system = _per(delta.get(C.REQUEST_SECONDS), window_s)
+    return in_system is not None and in_system >= ALWAYS_SOME
+
+
+def _step_s(delta: Readings, busy: bool, window_s: float | None) -> float | None:
     """Time of a step: timed steps, else the window over its steps while requests run, else the time between tokens."""
     timed = _ratio(delta, C.STEP_TIME_SUM, C.STEP_TIME_COUNT)
     if timed:
         return timed
-    busy = then is not None and now.get(C.RUNNING, 0.0) > 0 and then.get(C.RUNNING, 0.0) > 0
     if busy and window_s and delta.get(C.STEPS):
         return window_s / delta[C.STEPS]
     accepted, drafts = delta.get(C.ACCEPTED), delta.get(C.DRAFTS)

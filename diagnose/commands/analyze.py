@@ -21,6 +21,7 @@ from diagnose.commands.output import emit, output_options
 @click.option("--bandwidth-gb-s", metavar="X", help="Peak bandwidth in GB/s, in place of what is known.")
 @click.option("--tflops", metavar="X", help="Peak arithmetic in TFLOP/s, dense, likewise.")
 @click.option("--interval", metavar="SECONDS", help="Time between the first and the last Prometheus snapshot.")
+@click.option("--tensor-parallel", metavar="N", help="Devices that the model is split over.")
 @output_options
 def command(
     files: tuple[str, ...],
@@ -30,6 +31,7 @@ def command(
     bandwidth_gb_s: str | None,
     tflops: str | None,
     interval: str | None,
+    tensor_parallel: str | None,
     format_: str,
     output: str | None,
     no_color: bool,
@@ -63,6 +65,7 @@ def command(
                 bandwidth_gb_s=bandwidth_gb_s,
                 tflops=tflops,
                 interval=interval,
+                tensor_parallel=tensor_parallel,
                 progress=progress,
                 interrupt=interrupt,
             )

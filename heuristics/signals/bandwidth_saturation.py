@@ -58,6 +58,7 @@ def weigh(case: Case) -> Finding:
                 peak_fraction=fraction,
                 width=ARITHMETIC_WIDTH,
                 traffic=UNFUSED if case.dequantised else STREAMED,
+                of_work=True,
             ),
         ),
         sentence="the job needs at least {needed_bytes_per_s:bytes_per_s}, {bandwidth_fraction:percent} of the peak; "
@@ -73,17 +74,15 @@ def weigh(case: Case) -> Finding:
 
 
 def bytes_per_step(case: Case) -> float | None:
-    """Bytes one step must move on one device: the model's where it is known, else the engine's estimate."""
-    if case.operations:
-        return sum(op.bytes for op in case.operations)
+    """Bytes a step must move on one device: the engine's own count of what it did, else the model's arithmetic."""
     serving = case.serving
-    if serving is None or serving.read_bytes is None or not serving.steps:
-        return None
-    return (serving.read_bytes + (serving.write_bytes or 0.0)) / serving.steps
+    if serving is not None and serving.read_bytes is not None and serving.steps:
+        return (serving.read_bytes + (serving.write_bytes or 0.0)) / serving.steps
+    return sum(op.bytes for op in case.operations) if case.operations else None
 
 
 def bytes_per_s(case: Case) -> float | None:
-    """Bytes a second that the job must move on one device."""
+    """Bytes a second, of time with work, that the job must move on one device."""
     per_step = bytes_per_step(case)
     if per_step is None or case.serving is None or case.serving.step_s is None:
         return None

@@ -47,9 +47,17 @@ def weigh(case: Case) -> Finding:
         source=case.source(Serving),
         quantity=Quantity.ARITHMETIC,
         rank=2,
-        claims=(Saturation(share=Share.COMPUTE, peak_fraction=fraction, width=ARITHMETIC_WIDTH, traffic=UNFUSED),),
+        claims=(
+            Saturation(
+                share=Share.COMPUTE,
+                peak_fraction=fraction,
+                width=ARITHMETIC_WIDTH,
+                traffic=UNFUSED,
+                of_work=True,
+            ),
+        ),
         sentence="the job does {useful_flops_per_s:flops_per_s} of useful arithmetic, "
-        "{compute_fraction:percent} of the dense {dtype} peak".replace("{dtype}", roofs.dtype.value),
+        "{compute_fraction:percent} of the dense peak",
         measured={"useful_flops_per_s": useful, "compute_fraction": fraction},
         causes={Cause.DEQUANTIZATION: fraction} if case.dequantised else {},
         impossible=beyond_peak("arithmetic", fraction),
@@ -57,13 +65,11 @@ def weigh(case: Case) -> Finding:
 
 
 def flops_per_step(case: Case) -> float | None:
-    """Useful FLOPs of one step on one device: the model's where it is known, else the engine's estimate."""
-    if case.operations:
-        return sum(op.flops for op in case.operations)
+    """Useful FLOPs of a step on one device: the engine's own count of what it did, else the model's arithmetic."""
     serving = case.serving
-    if serving is None or serving.flops is None or not serving.steps:
-        return None
-    return serving.flops / serving.steps
+    if serving is not None and serving.flops is not None and serving.steps:
+        return serving.flops / serving.steps
+    return sum(op.flops for op in case.operations) if case.operations else None
 
 
 def flops_per_s(case: Case) -> float | None:

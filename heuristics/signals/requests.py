@@ -80,7 +80,7 @@ def _limits(serving: Serving, waiting: float) -> set[Limit]:
     running = serving.requests_running or 0.0
     if not serving.lifetime and running > 0 and not _moved(serving) and (serving.window_s or 0.0) >= STALL_S:
         found.add(Limit.STALLED)
-    prompt, generated = serving.prompt_tokens, serving.generation_tokens
+    prompt, generated = serving.prompt_tokens_computed, serving.generation_tokens
     if not serving.lifetime and prompt and prompt > PREFILL_RATIO * (generated or 0.0):
         found.add(Limit.PREFILL)
     return found

@@ -1,0 +1,1 @@
+"""Writers of dumps in the shape that the tools write, with values of our own."""
