@@ -18,7 +18,7 @@ import numpy as np
 from heuristics.arrays import Array
 from heuristics.evidence import Evidence
 from heuristics.simplex import SHARES, Prior, Triangle, Unknowns, triangle
-from heuristics.vocabulary import Share
+from heuristics.vocabulary import Quantity, Share
 
 RELAXATION_WIDTHS = 2.0
 """A claim broken by more than this many widths is contradicted, not merely strained."""
@@ -52,8 +52,8 @@ class Budget:
 
 
 def weigh(evidence: Sequence[Evidence], prior: Prior) -> Budget:
-    """Add up evidence, whatever its order, to one budget."""
-    ordered = sorted(evidence, key=lambda item: (item.quantity, item.signal, item.source))
+    """Add up evidence, whatever its order, to one budget; each physical quantity counts once."""
+    ordered = sorted(one_a_quantity(evidence), key=lambda item: item.quantity)
     grid = triangle()
     unknowns = prior.unknowns()
     likelihoods = [_log_likelihood(item, grid, unknowns) for item in ordered]
@@ -68,6 +68,18 @@ def weigh(evidence: Sequence[Evidence], prior: Prior) -> Budget:
         averaged = _flattened(averaged, grid, ceiling)
         budget = _budget(averaged, grid)
     return Budget(shares=budget.shares, mass=budget.mass, density=averaged, conflict=conflict)
+
+
+def one_a_quantity(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """The best source of each quantity, in the order given: the others restate it and would count it twice."""
+    best: dict[Quantity, Evidence] = {}
+    for item in sorted(evidence, key=lambda e: (e.rank, e.signal, e.source)):
+        best.setdefault(item.quantity, item)
+    kept = []
+    for item in evidence:
+        if best.get(item.quantity) is item:
+            kept.append(best.pop(item.quantity))
+    return kept
 
 
 def _log_likelihood(item: Evidence, grid: Triangle, unknowns: Unknowns) -> Array:

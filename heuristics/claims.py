@@ -151,14 +151,15 @@ class Saturation:
     of_work: bool = False
     """The fraction is of the time with work already, not of the whole window."""
 
-    def _used(self, unknowns: Unknowns) -> Array:
+    def _per_fraction(self, unknowns: Unknowns) -> Array:
+        """u for each unit of the peak fraction."""
         ceiling = unknowns.bandwidth if self.share is Share.MEMORY else unknowns.arithmetic
-        used: Array = self.peak_fraction / (ceiling * (1.0 if self.of_work else unknowns.work))
-        return used
+        per_fraction: Array = 1.0 / (ceiling * (1.0 if self.of_work else unknowns.work))
+        return per_fraction
 
     def misfit(self, triangle: Triangle, unknowns: Unknowns) -> Array:
         """Widths by which no traffic factor can reconcile a point with the measurement."""
-        used = self._used(unknowns)
+        used = self.peak_fraction * self._per_fraction(unknowns)
         most = used * float(self.traffic.grid()[0].max())
         below = triangle.of(self.share) - most
         above = used - (1.0 - triangle.latency)
@@ -169,12 +170,12 @@ class Saturation:
         least = triangle.of(self.share)
         most = 1.0 - triangle.latency
         scale = self.width / _LOGISTIC_PER_DEVIATION
-        used = self._used(unknowns)
-        density = np.zeros(np.broadcast_shapes(used.shape, least.shape))
+        per_fraction = self._per_fraction(unknowns)
+        density = np.zeros(np.broadcast_shapes(per_fraction.shape, least.shape))
         for factor, weight in zip(*self.traffic.grid(), strict=True):
-            moved = used * factor
+            moved = self.peak_fraction * per_fraction * factor
             inside = _logistic((moved - least) / scale) - _logistic((moved - most) / scale)
-            density += weight * moved * inside / (most - least)
+            density += weight * per_fraction * factor * inside / (most - least)
         return np.log(density + 1e-12)
 
     def as_bounds(self, prior: Prior) -> tuple[Bound | RatioBound, ...]:

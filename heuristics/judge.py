@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from heuristics.budget import DECIDED, Budget, weigh
+from heuristics.budget import DECIDED, Budget, one_a_quantity, weigh
 from heuristics.case import Case
 from heuristics.evidence import Abstention, Evidence
 from heuristics.measures import headroom, measured
@@ -29,8 +29,9 @@ MOST_CONFIDENCE = 0.99
 def judge(case: Case) -> Judgement:
     """The verdict on one case, with what led to it."""
     findings = [signal.weigh(case) for signal in SIGNALS]
-    evidence, restating = _one_a_quantity([f for f in findings if isinstance(f, Evidence)])
-    abstained = [f for f in findings if isinstance(f, Abstention)] + restating
+    every = [f for f in findings if isinstance(f, Evidence)]
+    evidence = one_a_quantity(every)
+    abstained = [f for f in findings if isinstance(f, Abstention)] + _restating(every, evidence)
     prior = case.prior
     budget = weigh([e for e in evidence if e.claims], prior)
     mass = _mass(evidence, budget)
@@ -56,22 +57,18 @@ def judge(case: Case) -> Judgement:
     )
 
 
-def _one_a_quantity(evidence: Sequence[Evidence]) -> tuple[list[Evidence], list[Abstention]]:
-    """The best source of each quantity; the others restate it and would count it twice."""
-    best: dict[str, Evidence] = {}
-    for item in sorted(evidence, key=lambda e: (e.rank, e.signal, e.source)):
-        best.setdefault(item.quantity, item)
-    kept = [e for e in evidence if best[e.quantity] is e]
-    restating = [
+def _restating(evidence: Sequence[Evidence], kept: Sequence[Evidence]) -> list[Abstention]:
+    """Evidence set aside because a better source speaks for its quantity."""
+    best = {e.quantity: e.signal for e in kept}
+    return [
         Abstention(
             signal=e.signal,
             missing=False,
-            reason=f"restates {e.quantity.value}, for which {best[e.quantity].signal} is the better source",
+            reason=f"restates {e.quantity.value}, for which {best[e.quantity]} is the better source",
         )
         for e in evidence
-        if best[e.quantity] is not e
+        if all(e is not k for k in kept)
     ]
-    return kept, restating
 
 
 def _verdict(evidence: Sequence[Evidence], mass: Mapping[Share, float], shares: Mapping[Share, float]) -> Verdict:

@@ -1,0 +1,227 @@
+"""The source note's own example numbers: the corrected functions, and the factor between both.
+
+Rows are numbered as in docs/corrections.md.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from heuristics.gpus import part_named
+from heuristics.model_shape import ModelShape
+from heuristics.operations import Load, Phase, step_operations
+from heuristics.roofline import (
+    context_where_cache_equals_weights,
+    crossover_batch,
+    decode_bytes,
+    decode_intensity,
+    decode_intensity_limit,
+    doubling_ratio,
+    linear_bytes,
+    linear_flops,
+    linear_intensity,
+)
+from heuristics.roofs import datasheet_roofs
+from heuristics.vocabulary import Dtype
+from tests.heuristics.cases import LLAMA_8B
+
+D = 4096
+H100_GB_S = 3350e9
+
+
+def ridge(name: str, bandwidth_bytes_per_s: float | None = None) -> float:
+    roofs = datasheet_roofs(part_named(name))
+    assert roofs.flops_per_s is not None
+    return roofs.flops_per_s / (bandwidth_bytes_per_s or roofs.bandwidth_bytes_per_s or 0.0)
+
+
+def test_1_a_matrix_vector_product_in_bf16_has_intensity_one_not_a_half() -> None:
+    assert linear_intensity(D, D, 1) == pytest.approx(1.0, rel=1e-3)
+    assert linear_intensity(D, D, 1) / 0.5 == pytest.approx(2.0, rel=1e-3)
+
+
+def test_2_intensity_of_a_linear_layer_is_about_the_batch_not_half_of_it() -> None:
+    batch = 8
+    assert linear_bytes(D, D, batch) == 2 * D * D + 2 * D * batch + 2 * D * batch
+    noted = linear_flops(D, D, batch) / (2 * linear_bytes(D, D, batch))
+    assert linear_intensity(D, D, batch) / noted == 2.0
+
+
+@pytest.mark.parametrize(("batch", "intensity"), [(256, 228), (512, 410)])
+def test_3_intensity_at_4096_squared(batch: int, intensity: float) -> None:
+    assert linear_intensity(D, D, batch) == pytest.approx(intensity, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "bandwidth", "leading", "exact"),
+    [("A100", None, 153, 165), ("H100", None, 295, 345), ("H200", None, 206, 229), ("B200", 8000e9, 281, 326)],
+)
+def test_4_crossover_batches(gpu: str, bandwidth: float | None, leading: float, exact: float) -> None:
+    edge = ridge(gpu, bandwidth)
+    assert edge == pytest.approx(leading, abs=0.6)
+    found = crossover_batch(edge, D, D)
+    assert found is not None
+    assert found == pytest.approx(exact, abs=0.6)
+    assert linear_intensity(D, D, found) == pytest.approx(edge)
+
+
+def test_4_a_layer_whose_activations_are_too_wide_never_crosses() -> None:
+    assert crossover_batch(ridge("H100"), 256, 256) is None
+
+
+@pytest.mark.parametrize(("width", "intensity"), [(4096, 1024), (8192, 1365)])
+def test_5_prefill_of_2048_tokens(width: int, intensity: float) -> None:
+    assert linear_intensity(width, width, 2048) == pytest.approx(intensity, abs=1)
+    assert intensity < 9000 / 8 or width > 4096
+
+
+def test_6_seven_billion_parameters_on_an_h100() -> None:
+    per_s = H100_GB_S / 14e9
+    assert per_s == pytest.approx(239.3, abs=0.05)
+    assert part_named("H100").dense_flops_per_s[Dtype.BF16] / 1e12 == pytest.approx(989.4)
+    sparse_flops_per_s = 1979e12  # the datasheet's number with structured sparsity, which the note took for the peak
+    assert sparse_flops_per_s / part_named("H100").dense_flops_per_s[Dtype.BF16] == pytest.approx(2.0, rel=1e-3)
+
+
+def test_7_h100_over_a100_in_arithmetic_and_ridge() -> None:
+    a100, h100 = part_named("A100"), part_named("H100")
+    rate = h100.dense_flops_per_s[Dtype.BF16] / a100.dense_flops_per_s[Dtype.BF16]
+    assert rate == pytest.approx(3.17, abs=0.01)
+    assert ridge("H100") / ridge("A100") == pytest.approx(1.93, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "expected"),
+    [("P100", 29), ("V100", 139), ("A100", 153), ("A100 40GB SXM", 201), ("H100", 295), ("H200", 206), ("B200", 292)],
+)
+def test_8_ridges_are_dense_and_not_monotonic(gpu: str, expected: float) -> None:
+    assert ridge(gpu) == pytest.approx(expected, abs=0.6)
+
+
+def test_11_batch_64_against_three_generations() -> None:
+    intensity = linear_intensity(D, D, 64)
+    assert intensity == pytest.approx(62, abs=0.2)
+    assert intensity / ridge("P100") > 2
+    assert ridge("V100") / intensity == pytest.approx(2.2, abs=0.1)
+    assert ridge("H100") / intensity == pytest.approx(4.8, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "share"),
+    [("P100", 0.0345), ("V100", 0.0072), ("A100", 0.0065), ("H100", 0.0034), ("H200", 0.0049), ("B200", 0.0034)],
+)
+def test_12_compute_used_at_batch_one(gpu: str, share: float) -> None:
+    assert 1.0 / ridge(gpu) == pytest.approx(share, abs=1e-4)
+
+
+def test_13_seventy_billion_with_grouped_query_attention() -> None:
+    llama_70b = ModelShape(
+        layers=80,
+        hidden_size=8192,
+        heads=64,
+        kv_heads=8,
+        head_dim=128,
+        intermediate_size=28672,
+        vocab_size=128256,
+    )
+    assert llama_70b.kv_bytes_per_token() * 4096 == pytest.approx(1.34e9, rel=0.005)
+    assert llama_70b.kv_bytes_per_token() * 32768 == pytest.approx(10.7e9, rel=0.005)
+    with_every_head = ModelShape(
+        layers=80,
+        hidden_size=8192,
+        heads=64,
+        kv_heads=64,
+        head_dim=128,
+        intermediate_size=28672,
+        vocab_size=128256,
+    )
+    assert with_every_head.kv_bytes_per_token() / llama_70b.kv_bytes_per_token() == 8.0
+
+
+def test_14_cache_traffic_multiplies_with_the_batch() -> None:
+    one = decode_bytes(LLAMA_8B, 8e9, 1, 4096) - 16e9
+    many = decode_bytes(LLAMA_8B, 8e9, 32, 4096) - 16e9
+    assert many == pytest.approx(32 * one)
+    assert LLAMA_8B.kv_bytes_per_token() == 131_072
+
+
+@pytest.mark.parametrize(("context", "intensity"), [(512, 1.01), (4096, 1.10), (32768, 1.63)])
+def test_15_intensity_at_batch_one_rises_with_context_under_gqa(context: int, intensity: float) -> None:
+    assert decode_intensity(LLAMA_8B, 8.03e9, 1, context) == pytest.approx(intensity, abs=0.005)
+
+
+@pytest.mark.parametrize(("context", "limit"), [(512, 242), (4096, 34), (32768, 7.7)])
+def test_16_intensity_saturates_as_the_batch_grows(context: int, limit: float) -> None:
+    assert decode_intensity_limit(LLAMA_8B, 8e9, context) == pytest.approx(limit, rel=0.006)
+    assert decode_intensity(LLAMA_8B, 8e9, 1e6, context) == pytest.approx(limit, rel=0.02)
+    assert decode_intensity_limit(LLAMA_8B, 8e9, context) < ridge("H100")
+
+
+def test_17_context_at_which_attention_flops_equal_the_projections() -> None:
+    """2P = 4·L·h·d·S with a Llama-2-7B's L, h·d: 53,406 for QK and PV together."""
+    parameters, layers, width = 7e9, 32, 4096
+    assert 2 * parameters / (4 * layers * width) == pytest.approx(26_703, abs=1)
+    assert parameters / (layers * width) == pytest.approx(53_406, abs=1)
+
+
+@pytest.mark.parametrize(("batch", "context"), [(1, 122_070), (32, 3_815)])
+def test_18_context_at_which_the_cache_equals_the_weights(batch: int, context: float) -> None:
+    assert context_where_cache_equals_weights(LLAMA_8B, 8e9, batch) == pytest.approx(context, abs=1)
+
+
+def test_19_batch_100_is_compute_bound_on_parts_with_a_low_ridge() -> None:
+    assert ridge("H20") == pytest.approx(37, abs=0.1)
+    assert ridge("RTX 3090") == pytest.approx(76, abs=0.2)
+    assert linear_intensity(D, D, 100) > ridge("RTX 3090")
+
+
+def test_21_throughput_doubles_when_weights_bind_and_barely_when_the_cache_does() -> None:
+    assert doubling_ratio(16e9, 0.0, 1) == 2.0
+    assert doubling_ratio(16e9, 131_072 * 100, 1) == pytest.approx(2.0, abs=0.002)
+    assert doubling_ratio(16e9, 131_072 * 32768, 64) == pytest.approx(1.03, abs=0.02)
+
+
+def test_25_the_bandwidth_of_a_decode_step() -> None:
+    bandwidth_fraction = 14e9 / 5.0e-3 / H100_GB_S
+    assert bandwidth_fraction == pytest.approx(0.836, abs=0.001)
+
+
+def test_31_int4_weights_raise_intensity_fourfold_and_cut_the_crossover_fourfold() -> None:
+    bf16, int4 = linear_intensity(D, D, 1), linear_intensity(D, D, 1, weight_bytes=0.5)
+    assert int4 / bf16 == pytest.approx(4.0, rel=0.01)
+    assert ridge("H100") / 4 == pytest.approx(74, abs=0.3)
+    found = crossover_batch(ridge("H100"), D, D, weight_bytes=0.5)
+    assert found is not None
+    assert found / (crossover_batch(ridge("H100"), D, D) or 0.0) == pytest.approx(0.25)
+
+
+def test_32_elementwise_and_attention_intensities() -> None:
+    addition = 1.0 / (3 * 2.0)
+    assert addition == pytest.approx(0.17, abs=0.005)
+    attention = next(
+        op for op in step_operations(LLAMA_8B, Load(batch=1, context_tokens=100_000)) if op.name == "attention"
+    )
+    assert attention.intensity_flops_per_byte == pytest.approx(LLAMA_8B.heads / LLAMA_8B.kv_heads, rel=0.01)
+
+
+def test_35_tokens_per_second_and_per_dollar() -> None:
+    per_s = {"H100": H100_GB_S / 14e9, "H200": 4800e9 / 14e9}
+    assert per_s["H100"] == pytest.approx(239.3, abs=0.05)
+    assert per_s["H200"] == pytest.approx(342.9, abs=0.05)
+    assert per_s["H100"] / 119.6 == pytest.approx(2.0, rel=1e-3)
+
+
+def test_37_speed_up_of_an_h200_between_its_crossover_and_an_h100s() -> None:
+    """H200 is compute-bound from 206 on, H100 still memory-bound up to 295: the speed-up is 295.3 / B."""
+    batch = 211
+    h100_s = 1.0 / H100_GB_S * 2
+    h200_s = max(2 / 4800e9, 2 * batch / 989.4e12)
+    assert h100_s / h200_s == pytest.approx(1.40, abs=0.005)
+
+
+def test_prefill_of_a_long_prompt_is_compute_bound_operation_by_operation() -> None:
+    edge = ridge("H100")
+    operations = step_operations(LLAMA_8B, Load(phase=Phase.PREFILL, batch=1, context_tokens=8192))
+    large = [op for op in operations if op.flops > 1e12]
+    assert large
+    assert all(op.intensity_flops_per_byte > edge for op in large)
