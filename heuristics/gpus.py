@@ -134,12 +134,15 @@ def _settled(facts: DeviceFacts) -> bool:
 
 
 def _agrees(part: GpuPart, facts: DeviceFacts | None) -> bool:
-    """Whether nothing stated about the device contradicts the part. Memory within 12 % (ECC, reserved)."""
+    """Whether nothing stated about the device contradicts the part.
+
+    Drivers state between 0.99 (GDDR with ECC) and 1.07 (HBM, counted in binary) of the nominal memory.
+    """
     if facts is None:
         return True
     if facts.sm_count is not None and part.sm_count is not None and facts.sm_count != part.sm_count:
         return False
-    if facts.memory_bytes is not None and not 0.85 <= facts.memory_bytes / part.memory_bytes <= 1.12:
+    if facts.memory_bytes is not None and not 0.93 <= facts.memory_bytes / part.memory_bytes <= 1.10:
         return False
     if facts.bus_width_bits is not None and part.bus_width_bits is not None:
         return abs(facts.bus_width_bits - part.bus_width_bits) <= 256

@@ -135,15 +135,17 @@ def _linear(
 
 
 def _context_by_layer(shape: ModelShape, load: Load) -> tuple[float, float]:
-    """Sums over layers of the tokens attended to and of the tokens read from the cache, windows applied."""
-    window = shape.sliding_window if shape.sliding_window else float("inf")
-    sliding = shape.sliding_layers if shape.sliding_window else 0
-    attended = load.attended_tokens
-    cached = load.context_tokens
-    return (
-        (shape.layers - sliding) * attended + sliding * min(attended, window),
-        (shape.layers - sliding) * cached + sliding * min(cached, window),
-    )
+    """Sums over layers of the tokens attended to and of the tokens read from the cache, windows applied.
+
+    Over a causal prompt of T tokens a window of W attends to W − W²/2T on average (T/2 where W ≥ T).
+    """
+    attended, cached = load.attended_tokens, load.context_tokens
+    if not shape.sliding_window:
+        return shape.layers * attended, shape.layers * cached
+    whole, sliding = shape.layers - shape.sliding_layers, shape.sliding_layers
+    seen = min(cached, shape.sliding_window)
+    attended_in_window = seen - seen**2 / (2.0 * cached) if load.phase is Phase.PREFILL else seen
+    return whole * attended + sliding * attended_in_window, whole * cached + sliding * seen
 
 
 def _grouped(shape: ModelShape, load: Load) -> list[Operation]:
@@ -190,10 +192,7 @@ def _latent(shape: ModelShape, latent: LatentAttention, load: Load) -> list[Oper
     else:
         queries = [_linear("query projection", shape, tokens, shape.hidden_size, shape.heads * query, layers, split)]
     up_width = shape.heads * (latent.qk_nope_head_dim + latent.v_head_dim)
-    if load.phase is Phase.DECODE:
-        flops_per_pair = 2.0 * (latent.kv_lora_rank + latent.qk_rope_head_dim) + 2.0 * latent.kv_lora_rank
-    else:
-        flops_per_pair = 2.0 * (query + latent.v_head_dim)
+    scored, gathered = (down_width, latent.kv_lora_rank) if load.phase is Phase.DECODE else (query, latent.v_head_dim)
     kv_per_token = down_width * shape.kv_bits / 8.0
     heads = shape.heads / split
     return [
@@ -202,9 +201,9 @@ def _latent(shape: ModelShape, latent: LatentAttention, load: Load) -> list[Oper
         _linear("kv up projection", shape, tokens, latent.kv_lora_rank, up_width, layers, split),
         Operation(
             name="attention",
-            flops=flops_per_pair * tokens * heads * attended,
+            flops=2.0 * (scored + gathered) * tokens * heads * attended,
             kv_bytes=load.batch * cached * kv_per_token + tokens * kv_per_token * layers,
-            activation_bytes=2.0 * tokens * heads * query * shape.activation_bits / 8.0 * layers,
+            activation_bytes=tokens * heads * (scored + gathered) * shape.activation_bits / 8.0 * layers,
         ),
         _linear("output projection", shape, tokens, shape.heads * latent.v_head_dim, shape.hidden_size, layers, split),
     ]

@@ -12,8 +12,10 @@ from heuristics.vocabulary import Dtype
 TABLE_DEVIATION = 0.05
 """A device-derived bandwidth this far from the table is flagged: a variant with other memory."""
 
-H100_MEMORY_SLICES = 8
-"""Memory slices of every MIG-capable part so far (A100, H100, H200, B200); an A30 has 4."""
+MIG_MEMORY_SLICES = 8
+MIG_COMPUTE_SLICES = {"A30": 4}
+"""Slices of MIG-capable parts: memory in eighths, compute in sevenths but for the A30."""
+MIG_PROFILE = re.compile(r"\b(\d+)g\.(\d+)gb", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +46,20 @@ class Device:
 
     @property
     def facts(self) -> DeviceFacts:
-        """What tells variants of a name apart."""
+        """What tells variants of a name apart; of a MIG slice its memory and SMs are not the part's."""
+        whole = self.slice_profile is None
         return DeviceFacts(
-            memory_bytes=self.memory_bytes,
+            memory_bytes=self.memory_bytes if whole else None,
             bus_width_bits=self.bus_width_bits,
             memory_clock_hz=self.memory_clock_hz,
-            sm_count=self.sm_count,
+            sm_count=self.sm_count if whole else None,
         )
+
+    @property
+    def slice_profile(self) -> str | None:
+        """The MIG profile such as ``3g.40gb``: stated, or in the device's name."""
+        found = MIG_PROFILE.search(self.mig_profile or self.name or "")
+        return found[0] if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,15 +111,16 @@ def clock_scaled_flops_per_s(part: GpuPart, dtype: Dtype, sm_clock_hz: float) ->
 def mig_fraction(profile: str, part: GpuPart) -> tuple[float, float]:
     """(bandwidth, arithmetic) fractions of a MIG profile such as ``3g.40gb``.
 
-    Arithmetic goes by compute slices of seven, bandwidth by memory slices: the profile's memory over an
-    eighth of the part's, rounded.
+    Arithmetic goes by compute slices, bandwidth by memory slices: the profile's memory over an eighth of
+    the part's, rounded.
     """
-    found = re.search(r"(\d+)g\.(\d+)gb", profile.lower())
+    found = MIG_PROFILE.search(profile)
     if found is None:
         return 1.0, 1.0
     compute_slices, memory_gb = int(found[1]), int(found[2])
-    slices = max(1, min(H100_MEMORY_SLICES, round(memory_gb * 1e9 / (part.memory_bytes / H100_MEMORY_SLICES))))
-    return slices / H100_MEMORY_SLICES, min(1.0, compute_slices / 7.0)
+    memory_slices = round(memory_gb * 1e9 / (part.memory_bytes / MIG_MEMORY_SLICES))
+    bandwidth = min(MIG_MEMORY_SLICES, max(1, memory_slices)) / MIG_MEMORY_SLICES
+    return bandwidth, min(1.0, compute_slices / MIG_COMPUTE_SLICES.get(part.name, 7))
 
 
 def table_dtype(part: GpuPart, wanted: Dtype | None) -> Dtype:
@@ -170,8 +180,8 @@ def device_roofs(device: Device, named: GpuPart | None = None, dtype: Dtype | No
             roofs = replace(
                 roofs, flops_per_s=scaled, source=f"{roofs.source}, SM clock {device.sm_clock_hz / 1e6:.0f} MHz"
             )
-    if part is not None and device.mig_profile is not None:
-        roofs = _sliced(roofs, device.mig_profile, part)
+    if part is not None and device.slice_profile is not None:
+        roofs = _sliced(roofs, device.slice_profile, part)
     return roofs
 
 

@@ -1,0 +1,244 @@
+"""One step, operation by operation, against closed forms worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heuristics.errors import UnusableModel
+from heuristics.gpus import part_named
+from heuristics.model_shape import Experts, LatentAttention, ModelShape
+from heuristics.operations import Load, Operation, Phase, step_operations, step_roof_s
+from heuristics.roofs import datasheet_roofs
+from heuristics.vocabulary import Cause, Share
+from tests.heuristics.cases import LLAMA_8B
+
+DEEPSEEK = ModelShape(
+    layers=61,
+    hidden_size=7168,
+    heads=128,
+    kv_heads=128,
+    head_dim=128,
+    intermediate_size=18432,
+    vocab_size=129280,
+    latent_attention=LatentAttention(
+        kv_lora_rank=512, qk_rope_head_dim=64, qk_nope_head_dim=128, v_head_dim=128, q_lora_rank=1536
+    ),
+    experts=Experts(count=256, per_token=8, intermediate_size=2048, layers=58, shared_intermediate_size=2048),
+    weight_bits=8,
+)
+MIXTRAL = replace(LLAMA_8B, vocab_size=32000, experts=Experts(count=8, per_token=2, intermediate_size=14336, layers=32))
+
+
+def by_name(shape: ModelShape, load: Load) -> dict[str, Operation]:
+    return {op.name: op for op in step_operations(shape, load)}
+
+
+def weight_bytes(shape: ModelShape, load: Load) -> float:
+    return sum(op.weight_bytes for op in step_operations(shape, load))
+
+
+def test_the_weights_of_llama_3_8b() -> None:
+    """8.03 G parameters less the untied input embedding, which is gathered and not streamed."""
+    assert weight_bytes(LLAMA_8B, Load()) / 2.0 == pytest.approx(8.03e9 - 128256 * 4096, rel=2e-3)
+
+
+def test_a_tied_embedding_is_streamed_once_as_the_head() -> None:
+    assert weight_bytes(replace(LLAMA_8B, tied_embedding=True), Load()) == weight_bytes(LLAMA_8B, Load())
+
+
+@pytest.mark.parametrize("batch", [1, 4, 64, 256])
+def test_weights_move_once_a_step_whatever_the_batch(batch: int) -> None:
+    assert weight_bytes(LLAMA_8B, Load(batch=batch)) == weight_bytes(LLAMA_8B, Load())
+
+
+@pytest.mark.parametrize(("bits", "per_sequence"), [(32, 0.5), (16, 1.0), (8, 2.0), (4, 4.0)])
+def test_the_intensity_of_a_linear_layer_is_two_b_over_bytes_per_weight(bits: float, per_sequence: float) -> None:
+    shape = replace(LLAMA_8B, weight_bits=bits, activation_bits=1e-9)
+    for batch in (1, 8, 64):
+        op = by_name(shape, Load(batch=batch))["mlp up projection"]
+        assert op.intensity_flops_per_byte == pytest.approx(per_sequence * batch, rel=1e-6)
+
+
+def test_cache_traffic_grows_with_batch_and_context() -> None:
+    one = by_name(LLAMA_8B, Load(batch=1, context_tokens=1000))["attention"]
+    many = by_name(LLAMA_8B, Load(batch=32, context_tokens=4000))["attention"]
+    per_token = 2 * 32 * 8 * 128 * 2
+    assert LLAMA_8B.kv_bytes_per_token() == per_token
+    assert one.kv_bytes == (1000 + 1) * per_token
+    assert many.kv_bytes == 32 * (4000 + 1) * per_token
+
+
+@pytest.mark.parametrize("batch", [1, 64, 1024])
+def test_attention_stays_memory_bound_at_any_batch(batch: int) -> None:
+    roofs = datasheet_roofs(part_named("H100"))
+    assert roofs.ridge_flops_per_byte is not None
+    ops = by_name(LLAMA_8B, Load(batch=batch, context_tokens=4096))
+    assert ops["attention"].bound(roofs.ridge_flops_per_byte) is Share.MEMORY
+    assert ops["attention"].intensity_flops_per_byte < 2 * 32 / 8
+    wanted = Share.COMPUTE if batch > 400 else Share.MEMORY
+    assert ops["mlp up projection"].bound(roofs.ridge_flops_per_byte) is wanted
+
+
+def test_grouped_queries_cut_the_cache_and_not_the_arithmetic() -> None:
+    load = Load(batch=8, context_tokens=2048)
+    grouped, whole = (
+        by_name(LLAMA_8B, load)["attention"],
+        by_name(replace(LLAMA_8B, kv_heads=32), load)["attention"],
+    )
+    assert whole.kv_bytes == 4 * grouped.kv_bytes
+    assert whole.flops == grouped.flops
+
+
+def test_a_narrow_cache_halves_its_bytes_alone() -> None:
+    load = Load(batch=8, context_tokens=2048)
+    narrow, wide = by_name(replace(LLAMA_8B, kv_bits=8), load), by_name(LLAMA_8B, load)
+    assert narrow["attention"].kv_bytes == wide["attention"].kv_bytes / 2
+    assert narrow["mlp up projection"] == wide["mlp up projection"]
+
+
+def test_the_cause_is_what_the_bytes_mostly_are() -> None:
+    ops = by_name(LLAMA_8B, Load(batch=8, context_tokens=2048))
+    assert ops["mlp up projection"].cause is Cause.WEIGHTS
+    assert ops["attention"].cause is Cause.KV_CACHE
+    assert ops["norms"].cause is Cause.ACTIVATIONS
+
+
+def test_prefill_reads_weights_once_and_computes_for_every_token() -> None:
+    prefill = by_name(LLAMA_8B, Load(phase=Phase.PREFILL, batch=2, context_tokens=1024))
+    decode = by_name(LLAMA_8B, Load(batch=1, context_tokens=1024))
+    up, up_once = prefill["mlp up projection"], decode["mlp up projection"]
+    assert up.flops == 2 * 1024 * up_once.flops
+    assert up.weight_bytes == up_once.weight_bytes
+    assert prefill["head"].flops == 2 * decode["head"].flops
+
+
+def test_a_causal_prompt_attends_to_half_of_itself() -> None:
+    tokens, shape = 512, LLAMA_8B
+    op = by_name(shape, Load(phase=Phase.PREFILL, batch=1, context_tokens=tokens))["attention"]
+    assert op.flops == pytest.approx(4 * tokens * shape.heads * shape.head_dim * tokens / 2 * shape.layers)
+
+
+@pytest.mark.parametrize("window", [128, 512, 4096])
+def test_a_window_caps_what_is_read_and_attended(window: int) -> None:
+    shape = replace(LLAMA_8B, sliding_window=window, sliding_layers=16)
+    context = 1000
+    op = by_name(shape, Load(batch=1, context_tokens=context))["attention"]
+    seen = min(context, window)
+    per_layer = 2 * 8 * 128 * 2
+    assert op.kv_bytes == pytest.approx(per_layer * (16 * context + 16 * seen + 32))
+    assert op.flops == pytest.approx(4 * 4096 * (16 * context + 16 * seen))
+
+
+@pytest.mark.parametrize("window", [64, 200, 1000])
+def test_a_window_over_a_causal_prompt_counted_pair_by_pair(window: int) -> None:
+    tokens = 200
+    shape = replace(LLAMA_8B, sliding_window=window, sliding_layers=32)
+    op = by_name(shape, Load(phase=Phase.PREFILL, batch=1, context_tokens=tokens))["attention"]
+    pairs = sum(min(i, window) for i in range(tokens))
+    assert op.flops == pytest.approx(4 * 4096 * pairs * 32, rel=0.02)
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 8, 64, 4096])
+def test_experts_stream_the_expected_distinct_ones(tokens: int) -> None:
+    experts = MIXTRAL.experts
+    assert experts is not None
+    distinct = experts.expected_distinct(tokens)
+    assert experts.per_token - 1e-9 <= distinct <= min(experts.count, experts.per_token * tokens) + 1e-9
+    op = by_name(MIXTRAL, Load(batch=tokens))["routed experts up projection"]
+    assert op.weight_bytes == pytest.approx(distinct * 2 * 4096 * 14336 * 2 * 32)
+    assert op.flops == pytest.approx(tokens * 2 * 2.0 * 2 * 4096 * 14336 * 32)
+
+
+def test_one_token_streams_the_active_parameters_only() -> None:
+    """Mixtral 8x7B: 46.7 G parameters, 12.9 G of them active."""
+    active = weight_bytes(MIXTRAL, Load()) / 2.0
+    assert active == pytest.approx(12.9e9 - 32000 * 4096, rel=5e-3)
+    every = weight_bytes(MIXTRAL, Load(batch=1e6)) / 2.0
+    assert every == pytest.approx(46.7e9 - 32000 * 4096, rel=5e-3)
+
+
+def test_latent_attention_reads_one_compressed_vector_a_token() -> None:
+    load = Load(batch=16, context_tokens=4096)
+    op = by_name(DEEPSEEK, load)["attention"]
+    assert DEEPSEEK.kv_bytes_per_token() == 61 * 576 * 2
+    assert op.kv_bytes == pytest.approx(16 * 4097 * 61 * 576 * 2)
+    assert op.flops / op.kv_bytes == pytest.approx(2 * (576 + 512) * 128 / (576 * 2), rel=1e-3)
+    assert weight_bytes(DEEPSEEK, Load()) == pytest.approx(37e9 - 129280 * 7168, rel=0.03)
+    assert weight_bytes(DEEPSEEK, Load(batch=1e6)) == pytest.approx(671e9 - 129280 * 7168, rel=0.03)
+
+
+@pytest.mark.parametrize("split", [1, 2, 4, 8])
+def test_tensor_parallelism_splits_weights_and_cache(split: int) -> None:
+    load = Load(batch=4, context_tokens=1024, tensor_parallel=split)
+    whole, part = by_name(LLAMA_8B, replace(load, tensor_parallel=1)), by_name(LLAMA_8B, load)
+    for name in ("qkv projection", "mlp up projection", "mlp down projection", "head", "output projection"):
+        assert part[name].weight_bytes == pytest.approx(whole[name].weight_bytes / split)
+        assert part[name].flops == pytest.approx(whole[name].flops / split)
+    assert part["attention"].kv_bytes == pytest.approx(whole["attention"].kv_bytes / split)
+
+
+def test_kv_heads_are_copied_where_there_are_fewer_than_devices() -> None:
+    load = Load(batch=4, context_tokens=1024, tensor_parallel=8)
+    few = replace(LLAMA_8B, kv_heads=2)
+    assert by_name(few, load)["attention"].kv_bytes == pytest.approx(
+        by_name(replace(LLAMA_8B, kv_heads=8), load)["attention"].kv_bytes
+    )
+
+
+def test_heads_that_do_not_split_are_refused() -> None:
+    with pytest.raises(UnusableModel, match="cannot be split"):
+        step_operations(LLAMA_8B, Load(tensor_parallel=3))
+
+
+@pytest.mark.parametrize("wrong", [{"batch": 0.0}, {"context_tokens": -1.0}, {"phase": Phase.PREFILL}])
+def test_loads_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UnusableModel):
+        Load(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"layers": 0},
+        {"heads": -1},
+        {"kv_heads": 5},
+        {"experts": Experts(count=4, per_token=8, intermediate_size=1, layers=1)},
+    ],
+)
+def test_shapes_that_mean_nothing_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(UnusableModel):
+        replace(LLAMA_8B, **wrong)  # type: ignore[arg-type]
+
+
+@given(
+    batch=st.floats(0.5, 4096),
+    context=st.floats(1, 1e6),
+    bits=st.sampled_from([4.0, 4.5, 8.0, 16.0, 32.0]),
+    shape=st.sampled_from([LLAMA_8B, MIXTRAL, DEEPSEEK]),
+    phase=st.sampled_from(list(Phase)),
+)
+def test_work_never_shrinks_with_batch_or_context(
+    batch: float, context: float, bits: float, shape: ModelShape, phase: Phase
+) -> None:
+    shape = replace(shape, weight_bits=bits)
+    roofs = datasheet_roofs(part_named("H100"))
+
+    def step(b: float, c: float) -> float:
+        found = step_roof_s(step_operations(shape, Load(phase=phase, batch=b, context_tokens=c)), roofs)
+        assert found is not None
+        return found
+
+    base = step(batch, context)
+    assert base > 0.0
+    assert step(2 * batch, context) >= base
+    assert step(batch, 2 * context) >= base
+    assert step(2 * batch, context) <= 2.0 * base * (1 + 1e-9)
+
+
+def test_a_step_without_roofs_has_no_time() -> None:
+    roofs = replace(datasheet_roofs(part_named("H100")), flops_per_s=None)
+    assert step_roof_s(step_operations(LLAMA_8B, Load()), roofs) is None
