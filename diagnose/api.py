@@ -59,7 +59,7 @@ def analyze(
         dtype=_dtype(dtype),
         bandwidth_bytes_per_s=_scaled("bandwidth_gb_s", bandwidth_gb_s, 1e9),
         flops_per_s=_scaled("tflops", tflops, 1e12),
-        tensor_parallel=round(_scaled("tensor_parallel", tensor_parallel, 1.0) or 1.0),
+        tensor_parallel=_count("tensor_parallel", tensor_parallel),
     )
     diagnosis = diagnose_files(
         [fspath(f) for f in listed],
@@ -91,6 +91,14 @@ def _dtype(name: str | None) -> Dtype | None:
     except ValueError as error:
         known = ", ".join(d.value for d in Dtype)
         raise DiagnoseError(f"no arithmetic type named {name!r}", hint=f"one of {known}") from error
+
+
+def _count(name: str, value: int | str | None) -> int:
+    """A number of devices: whole and positive, one where it is not stated."""
+    number = _scaled(name, value, 1.0) or 1.0
+    if not number.is_integer():
+        raise DiagnoseError(f"{name} must be a whole number, not {value}")
+    return int(number)
 
 
 def _scaled(name: str, value: float | str | None, factor: float) -> float | None:

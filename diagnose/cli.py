@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
@@ -47,21 +49,32 @@ def main() -> None:
     """Entry point: errors meant for the user become two lines and exit code 2, never a traceback."""
     try:
         group.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx is not None else "diagnose"
+        _fail(error.format_message(), f"{path} --help")
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         from heuristics.errors import DiagnoseError
 
-        if not isinstance(error, DiagnoseError):
+        if isinstance(error, DiagnoseError):
+            _fail(str(error), error.hint)
+        if os.environ.get("DIAGNOSE_TRACEBACK"):
             raise
-        click.echo(f"Error: {error}", err=True)
-        if error.hint:
-            click.echo(f"Hint: {error.hint}", err=True)
-        sys.exit(2)
+        _fail(f"a fault in diagnose itself: {_fault(error)}", "please report it; DIAGNOSE_TRACEBACK=1 shows more")
+
+
+def _fault(error: Exception) -> str:
+    """The exception and the line of ours that raised it, in one line."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = "/".join(place.filename.split(os.sep)[-2:])
+    return f"{type(error).__name__}: {error} ({where}, line {place.lineno})"
+
+
+def _fail(message: str, hint: str | None) -> NoReturn:
+    """What is wrong and what to type next, and exit code 2."""
+    click.echo(f"Error: {message}", err=True)
+    if hint:
+        click.echo(f"Hint: {hint}", err=True)
+    sys.exit(2)

@@ -169,11 +169,17 @@ def part_named(name: str) -> GpuPart:
     if found:
         several = ", ".join(p.name for p in found)
         raise UnknownGpu(f"{name!r} fits several parts", hint=f"say which: {several}")
-    near = [p.name for p in parts() if set(wanted) & set(_words(p.name))] or [p.name for p in parts()]
+    near = _near(wanted) or [p.name for p in parts()]
     raise UnknownGpu(
         f"no GPU named {name!r} in the table",
         hint="known parts: " + ", ".join(near) + "; or give --bandwidth-gb-s and --tflops",
     )
+
+
+def _near(wanted: tuple[str, ...]) -> list[str]:
+    """Parts that share a word with what was typed, or whose family its beginning spells (``a100pcie``)."""
+    typed = "".join(wanted)
+    return [p.name for p in parts() if set(wanted) & set(_words(p.name)) or typed.startswith(_words(p.name)[0])]
 
 
 def _loosened(words: tuple[str, ...]) -> set[str]:

@@ -51,6 +51,9 @@ _ARITHMETIC = frozenset(
 )
 
 _PATTERNS: tuple[tuple[KernelClass, str], ...] = (
+    (KernelClass.ELEMENTWISE, r"^triton_poi_"),
+    (KernelClass.NORM, r"^triton_(?:red|per)_\w*norm"),
+    (KernelClass.REDUCTION, r"^triton_(?:red|per)_"),
     (
         KernelClass.COMMUNICATION,
         r"nccl|rccl|ncclkernel|all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|cross_device_reduce"
@@ -58,25 +61,27 @@ _PATTERNS: tuple[tuple[KernelClass, str], ...] = (
     ),
     (KernelClass.COPY_HOST, r"memcpy (htod|dtoh|htoh|unified)|memcpyhtod|memcpydtoh|hosttodevice|devicetohost"),
     (KernelClass.COPY_DEVICE, r"memcpy dtod|memcpydtod|devicetodevice|memset|^memcpy\b|copybuffer"),
+    (KernelClass.INDEXING, r"reshape_and_cache|concat_and_cache|append_?paged"),
     (
         KernelClass.ATTENTION,
         r"flash|fmha|paged_attention|attention(?!_mask)|attn|\bsdpa|mla_|decode_att|prefill_att|_mha|mha_|xqa|softmax_warp",
     ),
     (KernelClass.EXPERTS, r"moe|expert|grouped_?gemm|group_gemm"),
-    (KernelClass.CONVOLUTION, r"conv(?!ert)|winograd|implicit_gemm|wgrad|dgrad|fprop|cudnn_infer|im2col"),
+    (KernelClass.CONVOLUTION, r"conv(?!er)|winograd|implicit_gemm|wgrad|dgrad|fprop|[shi\d]cudnn_|im2col"),
     (KernelClass.GEMV, r"gemv|gemvx|dot_kernel|splitkreduce|mul_mat_vec|mmvq"),
     (
         KernelClass.GEMM,
-        r"gemm|cutlass|xmma|wgmma|hmma|imma|tensorop|nvjet|matmul|mul_mat|mmq|cijk_|marlin|machete|exllama"
+        r"(?<!fb)gemm|cutlass|xmma|wgmma|hmma|imma|tensorop|nvjet|matmul|mul_mat|mmq|cijk_|marlin|machete|exllama"
         r"|triton_tem_|deep_gemm|_mm_|addmm|\bmm\b|cublas",
     ),
     (KernelClass.SAMPLING, r"topk|top_k|sort|multinomial|argmax|sampling|radix|penalt"),
     (KernelClass.QUANTIZATION, r"quant"),
-    (KernelClass.NORM, r"norm|rms_|bn_fw|bn_bw|batch_norm"),
-    (KernelClass.REDUCTION, r"softmax|reduce|triton_red_|triton_per_|cumsum|scan|cub::"),
+    (KernelClass.NORM, r"norm|rms_|bn_fw|bn_bw|rowwisemoments|gammabeta"),
+    (KernelClass.REDUCTION, r"softmax|reduce|cumsum|scan|pool|cub::"),
     (
         KernelClass.INDEXING,
-        r"index|gather|scatter|embedding|catarray|rotary|rope|reshape_and_cache|cache_kernel|transpose|permute|roll_cuda",
+        r"index|gather|scatter|embedding|catarray|rotary|rope|reshape_and_cache|cache_kernel|transpose|permute|roll_cuda"
+        r"|nchwtonhwc|nhwctonchw",
     ),
     (
         KernelClass.ELEMENTWISE,
@@ -90,11 +95,14 @@ _COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
 @lru_cache(maxsize=65_536)
 def kernel_class(name: str) -> KernelClass:
-    """The class of a kernel or copy by name; OTHER when nothing matches."""
-    lowered = name.lower()
-    for kind, pattern in _COMPILED:
-        if pattern.search(lowered):
-            return kind
+    """The class of a kernel or copy by name; OTHER when nothing matches.
+
+    The function's own name comes first: namespaces, template arguments and parameters name other kernels' words.
+    """
+    for text in (_function(name).lower(), name.lower()):
+        for kind, pattern in _COMPILED:
+            if pattern.search(text):
+                return kind
     return KernelClass.OTHER
 
 
@@ -120,12 +128,16 @@ def short_name(name: str) -> str:
     An elementwise kernel of PyTorch keeps the functor that tells it from the others.
     """
     functor = re.search(r"(\w+)(?:_kernel_cuda|Functor(?:_\w+)?)", name)
-    plain = _DECORATION.sub("", name.replace("(anonymous namespace)::", ""))
-    head = _without_brackets(plain).strip()
-    found = _NAMESPACES.sub("", head).strip() or plain[:60]
+    found = _function(name) or name[:60]
     if "elementwise_kernel" in found and functor is not None:
         return f"{found} [{functor.group(1)}]"
     return found
+
+
+def _function(name: str) -> str:
+    """A name without decoration, brackets and namespaces."""
+    plain = _DECORATION.sub("", name.replace("(anonymous namespace)::", "").replace("->", ""))
+    return _NAMESPACES.sub("", _without_brackets(plain).strip()).strip()
 
 
 def _without_brackets(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -16,10 +17,18 @@ from heuristics.verdict import Judgement
 from heuristics.vocabulary import Cause, Share
 
 
+class Level(StrEnum):
+    """What a row stands for. Kernels and the operations that launched them are two views of the same time."""
+
+    KERNEL = "kernel"
+    OPERATION = "operation"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One operation or kernel. Seconds, bytes, FLOPs; fractions 0..1; None where not known."""
 
+    level: Level
     name: str
     time_share: float | None
     time_s: float | None = None
@@ -43,12 +52,14 @@ class Row:
 
 
 def rows(judgement: Judgement) -> list[Row]:
-    """Longest first: profiled kernels, else traced operations and kernels, else the model's operations."""
+    """Longest first within a level: profiled kernels, else traced ones and operations, else the model's operations."""
     if judgement.profile is not None:
-        return _profiled(judgement.profile)
-    if judgement.timeline is not None:
-        return _traced(judgement.timeline, judgement.roofs)
-    return _modelled(judgement)
+        found = _profiled(judgement.profile)
+    elif judgement.timeline is not None:
+        found = _traced(judgement.timeline, judgement.roofs)
+    else:
+        found = _modelled(judgement)
+    return sorted(found, key=lambda row: (row.level, -(row.time_share or 0.0)))
 
 
 def _profiled(profile: KernelProfile) -> list[Row]:
@@ -57,8 +68,7 @@ def _profiled(profile: KernelProfile) -> list[Row]:
     order = np.argsort(profile.name_index, kind="stable")
     edges = np.flatnonzero(np.diff(profile.name_index[order])) + 1
     whole = float(time_s.sum())
-    found = [_kernel(profile, time_s, group, whole) for group in np.split(order, edges)]
-    return sorted(found, key=lambda row: -(row.time_s or 0.0))
+    return [_kernel(profile, time_s, group, whole) for group in np.split(order, edges)]
 
 
 def _kernel(profile: KernelProfile, time_s: Array, group: Rows, whole: float) -> Row:
@@ -82,6 +92,7 @@ def _kernel(profile: KernelProfile, time_s: Array, group: Rows, whole: float) ->
     total = float(time_s[group].sum())
     stated = profile.dram_bytes[group], profile.flops[group]
     return Row(
+        level=Level.KERNEL,
         name=name,
         time_share=total / whole if whole > 0 else None,
         time_s=total if total > 0 else None,
@@ -131,8 +142,9 @@ def _rule(profile: KernelProfile, group: Rows, weight: Array) -> NcuRule | None:
 
 def _traced(timeline: Timeline, roofs: Roofs | None) -> list[Row]:
     whole = sum(k.total_s for k in timeline.kernels)
-    found = [
+    kernels = [
         Row(
+            level=Level.KERNEL,
             name=k.name,
             time_share=k.total_s / whole if whole > 0 else None,
             time_s=k.total_s,
@@ -142,8 +154,9 @@ def _traced(timeline: Timeline, roofs: Roofs | None) -> list[Row]:
         )
         for k in timeline.kernels
     ]
-    shaped = [
+    operations = [
         Row(
+            level=Level.OPERATION,
             name=op.name,
             time_share=op.device_s / whole if whole > 0 else None,
             time_s=op.device_s,
@@ -154,17 +167,21 @@ def _traced(timeline: Timeline, roofs: Roofs | None) -> list[Row]:
         )
         for op in timeline.operations
     ]
-    return sorted([*found, *shaped], key=lambda row: -(row.time_s or 0.0))
+    return kernels + operations
 
 
 def _modelled(judgement: Judgement) -> list[Row]:
     roofs = judgement.roofs
     if roofs is None or roofs.bandwidth_bytes_per_s is None or roofs.flops_per_s is None:
-        return [Row(name=op.name, time_share=None, flops=op.flops, bytes=op.bytes) for op in judgement.operations]
+        return [
+            Row(level=Level.OPERATION, name=op.name, time_share=None, flops=op.flops, bytes=op.bytes)
+            for op in judgement.operations
+        ]
     times = [op.roof_s(roofs.bandwidth_bytes_per_s, roofs.flops_per_s) for op in judgement.operations]
     whole = sum(times)
     return [
         Row(
+            level=Level.OPERATION,
             name=op.name,
             time_share=seconds / whole if whole > 0 else None,
             flops=op.flops,

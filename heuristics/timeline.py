@@ -134,15 +134,21 @@ _CAPABLE_CODES = [code for kind, code in _KIND_CODE.items() if kind.may_reach_ar
 
 
 def _host_gap_s(events: DeviceEvents, holes: Spans) -> float | None:
-    """Time the device stood dry before a call that launched the next work had returned."""
+    """Time the device stood dry before a call that launched the next work had returned.
+
+    Of several events that start together the one launched first counts; a launch that is not known is no late one.
+    """
     if not (events.launch_end != NOT_LAUNCHED).any():
         return None
     if len(holes) == 0:
         return 0.0
     order = np.argsort(events.start, kind="stable")
-    following = np.searchsorted(events.start[order], holes.end, side="left")
-    known = following < len(events)
-    launch = events.launch_end[order][np.minimum(following, len(events) - 1)]
+    start = events.start[order]
+    first = np.flatnonzero(np.append(True, start[1:] != start[:-1]))
+    earliest = np.minimum.reduceat(events.launch_end[order], first)
+    following = np.searchsorted(start[first], holes.end, side="left")
+    known = following < first.size
+    launch = earliest[np.minimum(following, first.size - 1)]
     waited = np.where(known & (launch != NOT_LAUNCHED), launch - holes.start, 0)
     return float(np.clip(waited, 0, holes.end - holes.start).sum()) / NS_PER_S
 
@@ -174,8 +180,7 @@ def _totals(events: DeviceEvents) -> tuple[KernelTotal, ...]:
             total_s=float(total[i]) / NS_PER_S,
             blocks_per_sm=float(weighted[i] / stated_ns[i]) if stated_ns[i] > 0 else None,
         )
-        for i in np.argsort(-total, kind="stable")
-        if count[i]
+        for i in sorted(np.flatnonzero(count).tolist(), key=lambda i: (-total[i], events.names[i]))
     )
 
 

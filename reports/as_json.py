@@ -10,7 +10,7 @@ from typing import Any
 from heuristics.claims import Bound, RatioBound
 from heuristics.operations import Phase
 from heuristics.roofs import Device, Roofs
-from heuristics.rows import Row, rows
+from heuristics.rows import Level, Row, rows
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Relation
 from reports.words import filled
@@ -65,7 +65,7 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         "measured": _measured(whole),
         "environment": _environment(diagnosis),
         "evidence": _evidence(whole),
-        "operations": [_row(row) for row in rows(whole)[:MOST_ROWS]],
+        "operations": _operations(whole),
         "headroom": {name: _rounded(value) for name, value in whole.headroom.items()},
         "advice": [],
         "next_measurement": whole.next_measurement,
@@ -191,9 +191,16 @@ def _bound(bound: Bound | RatioBound) -> Json:
     }
 
 
+def _operations(judgement: Judgement) -> list[Json]:
+    """The longest of each level; time shares add up to 1 within a level, not over both."""
+    every = rows(judgement)
+    return [_row(row) for level in Level for row in [r for r in every if r.level is level][:MOST_ROWS]]
+
+
 def _row(row: Row) -> Json:
     rule = row.ncu_rule
     return {
+        "level": row.level.value,
         "name": row.name,
         "flops": _rounded(row.flops),
         "bytes": _rounded(row.bytes),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from heuristics.kernel_class import short_name
-from heuristics.rows import rows
+from heuristics.rows import Level, Row, rows
 from heuristics.simplex import SHARES
 from heuristics.verdict import Diagnosis, Verdict
-from reports.as_text import MOST_KERNELS, distance
+from reports.as_text import MOST_ROWS, distance
 from reports.words import count, filled, inequality, percent, telling
 
 
@@ -37,26 +39,30 @@ def render(diagnosis: Diagnosis) -> str:
             text = filled(item.evidence.sentence, item.evidence.measured)
             parts.append(f"- **{item.evidence.signal}**: {text}" + (f" → {bounds}" if bounds else ""))
         parts.append("")
-    listed = rows(whole)[:MOST_KERNELS]
-    if listed:
-        parts += ["### Where the time goes", ""]
-        parts += _table(
-            ["time", "launches", "regime", "ncu's own rule", "name"],
-            [
-                [
-                    percent(r.time_share) if r.time_share is not None else "",
-                    count(r.launches) if r.launches is not None else "",
-                    r.regime.value if r.regime is not None else "",
-                    r.ncu_rule.label if r.ncu_rule is not None else "",
-                    f"`{short_name(r.name)}`",
-                ]
-                for r in listed
-            ],
-        )
+    every = rows(whole)
+    for title, level in (("Kernels", Level.KERNEL), ("Operations", Level.OPERATION)):
+        listed = [row for row in every if row.level is level][:MOST_ROWS]
+        if listed:
+            parts += [f"### {title}", "", *_listed(listed)]
     if diagnosis.warnings:
         parts += ["### Mind", "", *(f"- {warning}" for warning in diagnosis.warnings), ""]
     parts.append(f"_{', '.join(f.path for f in diagnosis.files) or diagnosis.kind}, diagnose {diagnosis.tool_version}_")
     return "\n".join(parts) + "\n"
+
+
+def _listed(listed: Sequence[Row]) -> list[str]:
+    """A table of rows, with the columns that any of them fills."""
+    columns: dict[str, list[str]] = {
+        "time": [percent(r.time_share) if r.time_share is not None else "" for r in listed],
+        "launches": [count(r.launches) if r.launches is not None else "" for r in listed],
+        "regime": [r.regime.value if r.regime is not None else "" for r in listed],
+        "cause": [r.cause.value if r.cause is not None else "" for r in listed],
+        "class": [r.kind.value if r.kind is not None else "" for r in listed],
+        "ncu's own rule": [r.ncu_rule.label if r.ncu_rule is not None else "" for r in listed],
+        "name": [f"`{short_name(r.name)}`" for r in listed],
+    }
+    filled_columns = {head: cells for head, cells in columns.items() if any(cells)}
+    return _table(list(filled_columns), [list(row) for row in zip(*filled_columns.values(), strict=True)])
 
 
 def _title(verdict: Verdict | None) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from heuristics.kernel_class import short_name
-from heuristics.rows import Row, rows
+from heuristics.rows import Level, Row, rows
 from heuristics.simplex import SHARES
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Regime, Share
@@ -14,7 +14,7 @@ from reports.words import count, filled, inequality, percent, scaled, seconds, t
 
 NARROWEST, WIDEST = 50, 100
 BAR_CELLS = 30
-MOST_KERNELS = 6
+MOST_ROWS = 6
 
 _FILL = {Share.MEMORY: "█", Share.COMPUTE: "▒", Share.LATENCY: "·"}
 _COLOUR = {Share.MEMORY: "34", Share.COMPUTE: "33", Share.LATENCY: "35"}
@@ -59,7 +59,9 @@ def _sections(diagnosis: Diagnosis, columns: int) -> Iterator[tuple[str, list[st
     yield "Phases", _phases(diagnosis)
     yield "Devices", _devices(diagnosis)
     yield "Evidence", [line for item in whole.evidence for line in _evidence(item, columns)]
-    yield "Kernels" if whole.profile or whole.timeline else "Operations", _kernels(whole, columns)
+    every = rows(whole)
+    for title, level in (("Kernels", Level.KERNEL), ("Operations", Level.OPERATION)):
+        yield title, _rows([row for row in every if row.level is level], columns)
     yield "Not weighed", _abstained(whole, columns)
     yield "Mind", [line for warning in diagnosis.warnings for line in _bullet(warning, columns)]
 
@@ -192,24 +194,23 @@ def _evidence(item: WeighedEvidence, columns: int) -> list[str]:
     return _bullet(f"{evidence.signal}: {filled(evidence.sentence, evidence.measured)}{so}", columns)
 
 
-def _kernels(whole: Judgement, columns: int) -> list[str]:
-    """The longest kernels, a line each, and how many more there are."""
-    every = rows(whole)
-    found = [_kernel(row, columns) for row in every[:MOST_KERNELS]]
-    rest = every[MOST_KERNELS:]
+def _rows(every: Sequence[Row], columns: int) -> list[str]:
+    """The longest, a line each, and how many more there are."""
+    found = [_row(row, columns) for row in every[:MOST_ROWS]]
+    rest = every[MOST_ROWS:]
     if rest:
         share = sum(row.time_share or 0.0 for row in rest)
         found.append(f"  {percent(share):>6}  {len(rest)} more")
     return found
 
 
-def _kernel(row: Row, columns: int) -> str:
+def _row(row: Row, columns: int) -> str:
     share = percent(row.time_share) if row.time_share is not None else ""
     launches = f"{count(row.launches)} x" if row.launches is not None else ""
     marks = [row.regime.value] if row.regime is not None else ([row.kind.value] if row.kind is not None else [])
     if row.cause is not None:
         marks.append(row.cause.value)
-    if row.intensity_flops_per_byte is not None and row.kind is None:
+    if row.intensity_flops_per_byte is not None and row.level is Level.OPERATION:
         marks.append(f"{row.intensity_flops_per_byte:.3g} FLOP/B")
     if row.ncu_rule is not None:
         marks.append(f"ncu: {row.ncu_rule.label}")

@@ -64,7 +64,7 @@ def filled(sentence: str, measured: Mapping[str, float]) -> str:
 def inequality(bound: Bound | RatioBound) -> str:
     """``latency ≥ 0.39 ± 0.03``, spelled out."""
     if isinstance(bound, RatioBound):
-        return f"{bound.share.value} : {bound.to.value} = {bound.value:.2g} ± {bound.width:.2f}"
+        return f"{bound.share.value} : {bound.to.value} = {bound.value:.2f} ± {bound.width:.2f}"
     sign = "≤" if bound.relation is Relation.AT_MOST else "≥"
     return f"{bound.share.value} {sign} {bound.value:.2f} ± {bound.width:.2f}"
 

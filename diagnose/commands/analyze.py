@@ -12,7 +12,7 @@ from diagnose.commands.output import emit, output_options
 
 @click.command(
     name="analyze",
-    epilog="Example: diagnose analyze before.prom after.prom --model config.json --gpu H100",
+    epilog="Example: diagnose analyze a.prom b.prom --model config.json --gpu H100",
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--gpu", metavar="NAME", help="The part, where the dumps do not state it: H100, 'A100 80GB PCIe', L40S.")

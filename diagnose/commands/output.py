@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+
+from heuristics.errors import DiagnoseError
 
 if TYPE_CHECKING:
     from diagnose.result import Result
@@ -41,13 +44,23 @@ def emit(result: Result, *, format_: str, output: str | None, no_color: bool) ->
     """Write a result to standard output or a file; talk and progress go elsewhere."""
     text = _rendered(result, format_, colour=output is None and not no_color and _coloured())
     if output is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        _print(text)
         return
     try:
         Path(output).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise click.ClickException(f"{output}: cannot be written: {error.strerror or error}") from error
+        raise DiagnoseError(f"{output}: cannot be written: {error.strerror or error}") from error
+
+
+def _print(text: str) -> None:
+    """To standard output, whatever its encoding; a reader that has gone away, such as ``head``, is no error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _rendered(result: Result, format_: str, *, colour: bool) -> str:

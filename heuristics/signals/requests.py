@@ -40,7 +40,7 @@ def weigh(case: Case) -> Finding:
         return Abstention(signal=NAME, missing=False, reason=f"{serving.engine} states no running requests")
     waiting = serving.requests_waiting or 0.0
     measured = {"requests_running": serving.requests_running, "requests_waiting": waiting}
-    sentence = "{requests_running:number} requests running, {requests_waiting:number} waiting"
+    sentence = "running {requests_running:number}, waiting {requests_waiting:number}"
     if serving.kv_cache_usage is not None:
         measured["kv_cache_usage"] = serving.kv_cache_usage
         sentence += ", KV cache {kv_cache_usage:percent} used"
