@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -95,9 +96,9 @@ def test_standard_input_is_a_file_too() -> None:
 def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    process = started("analyze", fifo, "--format", "json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    fifo.write_bytes(SNAPSHOTS[0].read_bytes())
-    out, err = process.communicate(timeout=60)
+    with started("analyze", fifo, "--format", "json", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        fifo.write_bytes(SNAPSHOTS[0].read_bytes())
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, b"")
     assert json.loads(out)["subject"]["engine"] == "vLLM"
 
@@ -167,13 +168,14 @@ def test_interrupted_reading_is_judged_by_what_was_read(tmp_path: Path) -> None:
     """The second snapshot never arrives: Ctrl-C ends the waiting, and one snapshot is judged."""
     fifo = tmp_path / "never"
     os.mkfifo(fifo)
-    process = started("analyze", SNAPSHOTS[0], fifo, "--format", "json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    with fifo.open("wb") as open_end:
-        open_end.write(SNAPSHOTS[1].read_bytes()[:2000])
-        open_end.flush()
-        process.send_signal(signal.SIGINT)
-        open_end.write(b"# nothing\n" * 30_000)
-    out, err = process.communicate(timeout=60)
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with started("analyze", SNAPSHOTS[0], fifo, "--format", "json", **piped) as process:
+        with fifo.open("wb") as open_end:
+            open_end.write(SNAPSHOTS[1].read_bytes()[:2000])
+            open_end.flush()
+            process.send_signal(signal.SIGINT)
+            open_end.write(b"# nothing\n" * 30_000)
+        out, err = process.communicate(timeout=60)
     assert b"Traceback" not in err
     assert process.returncode == 0
     found = json.loads(out)
@@ -183,9 +185,9 @@ def test_interrupted_reading_is_judged_by_what_was_read(tmp_path: Path) -> None:
 def test_a_closed_pipe_is_no_error() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
-    process = started("analyze", *SNAPSHOTS, stdout=write_end, stderr=subprocess.PIPE)
-    os.close(write_end)
-    _, err = process.communicate(timeout=60)
+    with started("analyze", *SNAPSHOTS, stdout=write_end, stderr=subprocess.PIPE) as process:
+        os.close(write_end)
+        _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, b"")
 
 
@@ -198,19 +200,14 @@ def test_an_output_that_is_not_unicode_is_no_error() -> None:
 def on_a_terminal(*arguments: object, **environment: str) -> str:
     """What the command writes to a terminal."""
     leader, follower = pty.openpty()
-    process = started(*arguments, stdout=follower, stderr=subprocess.DEVNULL, env=os.environ | environment)
-    os.close(follower)
     text = b""
-    while True:
-        try:
-            piece = os.read(leader, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        text += piece
-    os.close(leader)
-    assert process.wait(timeout=60) == 0
+    with started(*arguments, stdout=follower, stderr=subprocess.DEVNULL, env=os.environ | environment) as process:
+        os.close(follower)
+        with suppress(OSError):
+            while piece := os.read(leader, 65536):
+                text += piece
+        os.close(leader)
+        assert process.wait(timeout=60) == 0
     return text.decode()
 
 
