@@ -179,13 +179,13 @@ class Saturation:
         return np.log(density + 1e-12)
 
     def as_bounds(self, prior: Prior) -> tuple[Bound | RatioBound, ...]:
-        """share ≤ u, and latency ≤ 1 − u, at the typical ceiling."""
+        """share ≤ u, and latency ≤ 1 − u, at the typical ceiling, each for the work that loosens it most."""
         ceiling = prior.bandwidth if self.share is Share.MEMORY else prior.arithmetic
-        work = 1.0 if self.of_work else prior.typical_work
-        used = min(1.0, self.peak_fraction / (ceiling.typical * work))
+        least_work = 1.0 if self.of_work else prior.least_work
+        used = self.peak_fraction / ceiling.typical
         return (
-            Bound(share=self.share, relation=Relation.AT_MOST, value=used, width=self.width),
-            Bound(share=Share.LATENCY, relation=Relation.AT_MOST, value=1.0 - used, width=self.width),
+            Bound(share=self.share, relation=Relation.AT_MOST, value=min(1.0, used / least_work), width=self.width),
+            Bound(share=Share.LATENCY, relation=Relation.AT_MOST, value=max(0.0, 1.0 - used), width=self.width),
         )
 
 

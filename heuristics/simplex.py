@@ -116,11 +116,6 @@ class Prior:
     least_work: float = 1.0
     """The job had work for at least this share of the window; 1 when requests are known to have run throughout."""
 
-    @property
-    def typical_work(self) -> float:
-        """The mean of the prior over the share with work."""
-        return NO_PAUSE * self.least_work + (1.0 - NO_PAUSE) * 0.5 * (1.0 + self.least_work)
-
     def unknowns(self) -> Unknowns:
         """The product grid with its log weights."""
         bandwidth, bandwidth_weight = self.bandwidth.grid(CEILING_POINTS)
