@@ -9,6 +9,7 @@ from heuristics.assemble import Given, device_cases, phase_cases
 from heuristics.budget import DECIDED
 from heuristics.case import Case
 from heuristics.judge import MOST_CONFIDENCE, judge
+from heuristics.measures import headroom
 from heuristics.observations import Observation
 from heuristics.operations import Phase
 from heuristics.simplex import SHARES
@@ -45,23 +46,25 @@ def _seconds(case: Case) -> float | None:
 def whole_of(devices: Sequence[Judgement]) -> Judgement:
     """The judgement of the job: the only device's, or the mean over devices that worked.
 
-    Devices that idle while others work are not the job's.
+    Devices that idle while others work are not the job's. Evidence and kernels are those of the device
+    nearest to the mean, named as ``witness``.
     """
     if len(devices) == 1:
         return devices[0]
     working = [d for d in devices if d.verdict is not None and d.verdict.regime is not Regime.IDLE] or list(devices)
     if len(working) == 1:
         return working[0]
-    first = max(working, key=_decidedness)
     verdicts = [d.verdict for d in working if d.verdict is not None]
-    with_shares = [v for v in verdicts if v.shares is not None]
-    if not with_shares:
-        return first
-    shares = {s: sum((v.shares or {})[s] for v in with_shares) / len(with_shares) for s in SHARES}
+    known = [(v.shares, d) for d in working if (v := d.verdict) is not None and v.shares is not None]
+    if not known:
+        return working[0]
+    shares = {s: sum(each[s] for each, _ in known) / len(known) for s in SHARES}
+    _, nearest = min(known, key=lambda pair: sum((pair[0][s] - shares[s]) ** 2 for s in SHARES))
     leader = max(SHARES, key=lambda s: shares[s])
     mass = {s: sum(d.mass[s] for d in working) / len(working) for s in SHARES}
     confidence = min(MOST_CONFIDENCE, mass[leader])
     decided = confidence >= DECIDED
+    means = _means(working)
     return Judgement(
         verdict=Verdict(
             regime=Regime(leader.value) if decided else Regime.INCONCLUSIVE,
@@ -72,21 +75,18 @@ def whole_of(devices: Sequence[Judgement]) -> Judgement:
         ),
         mass=mass,
         device=None,
-        roofs=first.roofs,
-        measured=_means(working),
-        evidence=first.evidence,
-        abstained=first.abstained,
-        operations=first.operations,
-        profile=first.profile,
-        timeline=first.timeline,
-        headroom=first.headroom,
+        roofs=nearest.roofs,
+        measured=means,
+        evidence=nearest.evidence,
+        abstained=nearest.abstained,
+        operations=nearest.operations,
+        profile=nearest.profile,
+        timeline=nearest.timeline,
+        headroom=headroom(means, nearest.roofs),
+        witness=nearest.device.index if nearest.device is not None else None,
         next_measurement=None if decided else next((d.next_measurement for d in working if d.next_measurement), None),
         warnings=tuple(dict.fromkeys(w for d in working for w in d.warnings)),
     )
-
-
-def _decidedness(judgement: Judgement) -> float:
-    return judgement.verdict.confidence if judgement.verdict is not None else 0.0
 
 
 def _by_value(limit: Limit) -> str:

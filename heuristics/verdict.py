@@ -51,6 +51,8 @@ class Judgement:
     next_measurement: str | None = None
     idle_fraction: float | None = None
     warnings: tuple[str, ...] = ()
+    witness: int | None = None
+    """In a judgement over several devices, the index of the one whose evidence and kernels stand here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

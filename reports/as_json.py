@@ -56,9 +56,11 @@ def to_dict(diagnosis: Diagnosis) -> Json:
                 "verdict": _verdict(d.verdict),
                 "roofs": _roofs(d.roofs),
                 "measured": _measured(d),
+                "evidence": _evidence(d),
             }
             for d in diagnosis.devices
         ]
+        found["evidence_of_device"] = whole.witness
         found["slowest_device"] = diagnosis.slowest_device
     found |= {
         "roofs": _roofs(whole.roofs),

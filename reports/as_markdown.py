@@ -8,8 +8,8 @@ from heuristics.kernel_class import short_name
 from heuristics.rows import Level, Row, rows
 from heuristics.simplex import SHARES
 from heuristics.verdict import Diagnosis, Verdict
-from reports.as_text import MOST_ROWS, distance
-from reports.words import count, filled, inequality, percent, telling
+from reports.as_text import MOST_ROWS, distance, of_device
+from reports.words import conclusion, count, filled, percent
 
 
 def render(diagnosis: Diagnosis) -> str:
@@ -33,17 +33,16 @@ def render(diagnosis: Diagnosis) -> str:
             ],
         )
     if whole.evidence:
-        parts += ["### Evidence", ""]
+        parts += [f"### Evidence{of_device(whole)}", ""]
         for item in whole.evidence:
-            bounds = ", ".join(inequality(b) for b in item.bounds if telling(b))
             text = filled(item.evidence.sentence, item.evidence.measured)
-            parts.append(f"- **{item.evidence.signal}**: {text}" + (f" → {bounds}" if bounds else ""))
+            parts.append(f"- **{item.evidence.signal}**: {text}{conclusion(item.bounds)}")
         parts.append("")
     every = rows(whole)
     for title, level in (("Kernels", Level.KERNEL), ("Operations", Level.OPERATION)):
         listed = [row for row in every if row.level is level][:MOST_ROWS]
         if listed:
-            parts += [f"### {title}", "", *_listed(listed)]
+            parts += [f"### {title}{of_device(whole)}", "", *_listed(listed)]
     if diagnosis.warnings:
         parts += ["### Mind", "", *(f"- {warning}" for warning in diagnosis.warnings), ""]
     parts.append(f"_{', '.join(f.path for f in diagnosis.files) or diagnosis.kind}, diagnose {diagnosis.tool_version}_")

@@ -10,11 +10,14 @@ from heuristics.rows import Level, Row, rows
 from heuristics.simplex import SHARES
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Regime, Share
-from reports.words import count, filled, inequality, percent, scaled, seconds, telling
+from reports.words import conclusion, count, filled, percent, scaled, seconds
 
 NARROWEST, WIDEST = 50, 100
-BAR_CELLS = 30
+BAR_CELLS, FEWEST_CELLS = 30, 10
+LEADS = 0.45
+"""A share leads with this much confidence; below it nothing is worth naming."""
 MOST_ROWS = 6
+SHORTEST_NAME = 16
 
 _FILL = {Share.MEMORY: "█", Share.COMPUTE: "▒", Share.LATENCY: "·"}
 _COLOUR = {Share.MEMORY: "34", Share.COMPUTE: "33", Share.LATENCY: "35"}
@@ -55,15 +58,21 @@ def render(diagnosis: Diagnosis, *, width: int = 80, colour: bool = False) -> st
 
 def _sections(diagnosis: Diagnosis, columns: int) -> Iterator[tuple[str, list[str]]]:
     whole = diagnosis.whole
+    whose = of_device(whole)
     yield "Job", _job(diagnosis, columns)
-    yield "Phases", _phases(diagnosis)
-    yield "Devices", _devices(diagnosis)
-    yield "Evidence", [line for item in whole.evidence for line in _evidence(item, columns)]
+    yield "Phases", _phases(diagnosis, columns)
+    yield "Devices", _devices(diagnosis, columns)
+    yield f"Evidence{whose}", [line for item in whole.evidence for line in _evidence(item, columns)]
     every = rows(whole)
     for title, level in (("Kernels", Level.KERNEL), ("Operations", Level.OPERATION)):
-        yield title, _rows([row for row in every if row.level is level], columns)
+        yield f"{title}{whose}", _rows([row for row in every if row.level is level], columns)
     yield "Not weighed", _abstained(whole, columns)
     yield "Mind", [line for warning in diagnosis.warnings for line in _bullet(warning, columns)]
+
+
+def of_device(whole: Judgement) -> str:
+    """Whose evidence stands for several devices."""
+    return "" if whole.witness is None else f" of device {whole.witness}"
 
 
 def _headline(diagnosis: Diagnosis, columns: int, colour: bool) -> list[str]:
@@ -74,29 +83,37 @@ def _headline(diagnosis: Diagnosis, columns: int, colour: bool) -> list[str]:
     name = _NAMES[verdict.regime]
     why = f": {_CAUSES[verdict.cause.value]}" if verdict.cause is not None else ""
     limits = f" (limits: {', '.join(limit.value for limit in verdict.limits)})" if verdict.limits else ""
-    said = f"{_bold(name, colour)}{why}, confidence {percent(verdict.confidence)}{limits}"
+    said = f"{name}{why}, confidence {percent(verdict.confidence)}{limits}"
     if verdict.regime is Regime.INCONCLUSIVE:
-        said = f"{_bold(name, colour)}: {_leaning(verdict)}{limits}"
-    third = textwrap.wrap(distance(whole), columns, subsequent_indent="  ")
-    return [said, *([_bar(verdict, colour)] if verdict.shares is not None else []), *third]
+        said = f"{name}: {_leaning(verdict)}{limits}"
+    first, *more = textwrap.wrap(said, columns, subsequent_indent="  ")
+    lines = [_bold(name, colour) + first.removeprefix(name), *more]
+    if verdict.shares is not None:
+        lines.append(_bar(verdict, columns, colour))
+    return lines + textwrap.wrap(distance(whole), columns, subsequent_indent="  ")
 
 
 def _leaning(verdict: Verdict) -> str:
     if verdict.shares is None:
         return "no share of the time is known"
+    if verdict.confidence < LEADS:
+        return "nothing here tells the three regimes apart"
     leader = max(SHARES, key=lambda share: (verdict.shares or {})[share])
     return f"{leader.value} leads with only {percent(verdict.confidence)} confidence, 60 % is needed"
 
 
-def _bar(verdict: Verdict, colour: bool) -> str:
-    """The budget as cells, largest remainders first, and the shares in numbers."""
+def _bar(verdict: Verdict, columns: int, colour: bool) -> str:
+    """The budget as cells, largest remainders first, and the shares in numbers; on narrow terminals these alone."""
     assert verdict.shares is not None
-    exact = {share: verdict.shares[share] * BAR_CELLS for share in SHARES}
+    legend = "  ".join(f"{_FILL[share]} {share.value} {percent(verdict.shares[share])}" for share in SHARES)
+    whole = min(BAR_CELLS, columns - len(legend) - 2)
+    if whole < FEWEST_CELLS:
+        return legend
+    exact = {share: verdict.shares[share] * whole for share in SHARES}
     cells = {share: int(exact[share]) for share in SHARES}
-    for share in sorted(SHARES, key=lambda s: cells[s] - exact[s])[: BAR_CELLS - sum(cells.values())]:
+    for share in sorted(SHARES, key=lambda s: cells[s] - exact[s])[: whole - sum(cells.values())]:
         cells[share] += 1
     bar = "".join(_painted(_FILL[share] * cells[share], _COLOUR[share], colour) for share in SHARES)
-    legend = "  ".join(f"{_FILL[share]} {share.value} {percent(verdict.shares[share])}" for share in SHARES)
     return f"{bar}  {legend}"
 
 
@@ -158,23 +175,23 @@ def _job(diagnosis: Diagnosis, columns: int) -> list[str]:
     return found
 
 
-def _phases(diagnosis: Diagnosis) -> list[str]:
+def _phases(diagnosis: Diagnosis, columns: int) -> list[str]:
     found = []
     for phase, part in diagnosis.phases.items():
         if part.judgement.verdict is not None:
             time = f"{percent(part.time_fraction)} of the time" if part.time_fraction is not None else ""
-            found.append(f"  {phase.value:<8} {time:<17} {_brief(part.judgement.verdict)}")
+            found += _bullet(f"{phase.value:<8} {time:<17} {_brief(part.judgement.verdict)}", columns)
     return found
 
 
-def _devices(diagnosis: Diagnosis) -> list[str]:
+def _devices(diagnosis: Diagnosis, columns: int) -> list[str]:
     if len(diagnosis.devices) < 2:
         return []
     found = []
     for d in diagnosis.devices:
         if d.device is not None and d.verdict is not None:
             slow = "  <- slowest, the others wait for it" if d.device.index == diagnosis.slowest_device else ""
-            found.append(f"  {d.device.index!s:<3} {_brief(d.verdict)}{slow}")
+            found += _bullet(f"{d.device.index!s:<3} {_brief(d.verdict)}{slow}", columns)
     return found
 
 
@@ -187,11 +204,8 @@ def _brief(verdict: Verdict) -> str:
 
 def _evidence(item: WeighedEvidence, columns: int) -> list[str]:
     evidence = item.evidence
-    bounds = [inequality(b) for b in item.bounds if telling(b)]
-    so = f" → {', '.join(bounds)}" if bounds else ""
-    if not bounds and item.bounds:
-        so = " → excludes nothing"
-    return _bullet(f"{evidence.signal}: {filled(evidence.sentence, evidence.measured)}{so}", columns)
+    text = filled(evidence.sentence, evidence.measured)
+    return _bullet(f"{evidence.signal}: {text}{conclusion(item.bounds)}", columns)
 
 
 def _rows(every: Sequence[Row], columns: int) -> list[str]:
@@ -214,11 +228,17 @@ def _row(row: Row, columns: int) -> str:
         marks.append(f"{row.intensity_flops_per_byte:.3g} FLOP/B")
     if row.ncu_rule is not None:
         marks.append(f"ncu: {row.ncu_rule.label}")
-    behind = f"  [{', '.join(marks)}]" if marks else ""
     front = f"  {share:>6} {launches:>8}  "
-    room = max(12, columns - len(front) - len(behind))
     name = short_name(row.name)
+    while marks and columns - len(front) - len(_bracketed(marks)) < min(len(name), SHORTEST_NAME):
+        marks.pop()
+    behind = _bracketed(marks)
+    room = columns - len(front) - len(behind)
     return f"{front}{name if len(name) <= room else name[: room - 1] + '…'}{behind}"
+
+
+def _bracketed(marks: Sequence[str]) -> str:
+    return f"  [{', '.join(marks)}]" if marks else ""
 
 
 def _abstained(whole: Judgement, columns: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from heuristics.claims import Bound, RatioBound
 from heuristics.vocabulary import Relation
@@ -67,6 +67,14 @@ def inequality(bound: Bound | RatioBound) -> str:
         return f"{bound.share.value} : {bound.to.value} = {bound.value:.2f} ± {bound.width:.2f}"
     sign = "≤" if bound.relation is Relation.AT_MOST else "≥"
     return f"{bound.share.value} {sign} {bound.value:.2f} ± {bound.width:.2f}"
+
+
+def conclusion(bounds: Sequence[Bound | RatioBound]) -> str:
+    """What follows from evidence: its bounds spelled out, ``excludes nothing``, or nothing where it has none."""
+    told = [inequality(b) for b in bounds if telling(b)]
+    if told:
+        return f" → {', '.join(told)}"
+    return " → excludes nothing" if bounds else ""
 
 
 def telling(bound: Bound | RatioBound) -> bool:

@@ -1,0 +1,150 @@
+"""The verdict's JSON as outside readers rely on it, as a JSON Schema. Fields may be added, never renamed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from heuristics.vocabulary import Cause, Limit, Regime, Share
+
+Schema = dict[str, Any]
+
+FRACTION: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+NUMBER: Schema = {"type": "number"}
+POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
+TEXT: Schema = {"type": "string", "minLength": 1}
+
+
+def one_of(kind: Any) -> Schema:
+    return {"enum": [member.value for member in kind]}
+
+
+def nullable(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def record(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    return {"type": "object", "required": list(required), "properties": required | (optional or {})}
+
+
+def listed(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+SHARE_NAMES = [share.value for share in Share]
+SHARES = record(dict.fromkeys(SHARE_NAMES, FRACTION))
+
+VERDICT = record(
+    {
+        "regime": one_of(Regime),
+        "cause": nullable(one_of(Cause)),
+        "confidence": FRACTION,
+        "shares": nullable(SHARES),
+        "limits": listed(one_of(Limit)),
+    }
+)
+
+BOUND: Schema = {
+    "anyOf": [
+        record(
+            {
+                "share": one_of(Share),
+                "relation": {"enum": ["at_most", "at_least"]},
+                "value": FRACTION,
+                "width": POSITIVE,
+            }
+        ),
+        record(
+            {
+                "share": one_of(Share),
+                "to": one_of(Share),
+                "relation": {"const": "ratio"},
+                "value": {"type": "number", "minimum": 0},
+                "width": POSITIVE,
+            }
+        ),
+    ]
+}
+
+EVIDENCE: Schema = {
+    "anyOf": [
+        record(
+            {
+                "signal": TEXT,
+                "source": TEXT,
+                "bounds": listed(BOUND),
+                "measured": {"type": "object", "additionalProperties": NUMBER},
+                "text": TEXT,
+            }
+        ),
+        record({"signal": TEXT, "abstained": TEXT}),
+    ]
+}
+
+ROOFS = record(
+    {
+        "dtype": TEXT,
+        "source": TEXT,
+        "achievable": record({"bandwidth_bytes_per_s": nullable(POSITIVE), "flops_per_s": nullable(POSITIVE)}),
+    },
+    {"bandwidth_bytes_per_s": POSITIVE, "flops_per_s": POSITIVE, "ridge_flops_per_byte": POSITIVE},
+)
+
+MEASURED: Schema = {
+    "type": "object",
+    "additionalProperties": NUMBER,
+    "properties": {
+        "bandwidth_fraction": {"type": "number", "minimum": 0},
+        "compute_fraction": {"type": "number", "minimum": 0},
+        "busy_fraction": FRACTION,
+    },
+}
+
+OPERATION = record(
+    {
+        "name": TEXT,
+        "flops": nullable(NUMBER),
+        "bytes": nullable(NUMBER),
+        "intensity": nullable(NUMBER),
+        "regime": nullable(one_of(Share)),
+        "time_share": nullable(FRACTION),
+    },
+    {"level": {"enum": ["kernel", "operation"]}, "ncu_rule": record({"label": TEXT, "regime": TEXT})},
+)
+
+DEVICE = record({"vendor": TEXT}, {"index": {"type": "integer"}, "name": TEXT, "uuid": TEXT})
+
+VERDICT_JSON = record(
+    {
+        "schema": {"const": "diagnose.verdict/1"},
+        "tool_version": TEXT,
+        "created_at": {"type": "string", "format": "date-time"},
+        "subject": record(
+            {
+                "kind": {"enum": ["process", "dump", "numbers"]},
+                "files": listed(record({"path": TEXT, "kind": TEXT})),
+                "devices": listed(record({}, DEVICE["properties"])),
+            }
+        ),
+        "window_s": nullable(NUMBER),
+        "verdict": nullable(VERDICT),
+        "phases": {
+            "type": "object",
+            "propertyNames": {"enum": ["prefill", "decode"]},
+            "additionalProperties": record({"verdict": VERDICT}, {"time_fraction": FRACTION}),
+        },
+        "roofs": nullable(ROOFS),
+        "measured": MEASURED,
+        "environment": {"type": "object"},
+        "evidence": listed(EVIDENCE),
+        "operations": listed(OPERATION),
+        "headroom": {"type": "object", "additionalProperties": nullable({"type": "number", "minimum": 1})},
+        "advice": listed(record({"action": TEXT, "why": TEXT})),
+        "next_measurement": nullable(TEXT),
+        "warnings": listed(TEXT),
+    },
+    {
+        "devices": listed(
+            record({"index": {"type": "integer"}, "verdict": VERDICT, "roofs": nullable(ROOFS), "measured": MEASURED})
+        )
+    },
+)
