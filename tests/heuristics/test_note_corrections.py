@@ -35,6 +35,54 @@ def ridge(name: str, bandwidth_bytes_per_s: float | None = None) -> float:
     return roofs.flops_per_s / (bandwidth_bytes_per_s or roofs.bandwidth_bytes_per_s or 0.0)
 
 
+def tokens_per_s(bandwidth_bytes_per_s: float) -> float:
+    """Decoding 7 G parameters in BF16 at batch 1, bound by bandwidth."""
+    return bandwidth_bytes_per_s / (7e9 * 2)
+
+
+def dense_tokens_per_s(name: str) -> float:
+    """The same bound by arithmetic, whatever the batch."""
+    return part_named(name).dense_flops_per_s[Dtype.BF16] / (2 * 7e9)
+
+
+NOTED = [
+    ("1: intensity at batch 1", 0.5, 2.0, linear_intensity(D, D, 1)),
+    ("7: H100's crossover batch: doubled, and sparse", 1182, 0.25, ridge("H100")),
+    ("8: H100's ridge: sparse", 591, 0.5, ridge("H100")),
+    ("8: H200's ridge: sparse", 412, 0.5, ridge("H200")),
+    ("8: B200's ridge: sparse", 563, 0.5, ridge("B200", 8000e9)),
+    ("10: B200's dense BF16 rate", 4500e12, 0.5, part_named("B200").dense_flops_per_s[Dtype.BF16]),
+    ("11: intensity at batch 64", 32, 2.0, linear_intensity(10**6, 10**6, 64)),
+    ("12: compute used by a P100 at batch 1", 0.017, 2.0, 1 / ridge("P100")),
+    ("12: compute used by an H100 at batch 1", 0.5 / 591, 4.0, 1 / ridge("H100")),
+    ("18: bytes of 8 G parameters", 32e9, 0.5, decode_bytes(LLAMA_8B, 8e9, 1, 0)),
+    (
+        "18: context at which the cache equals the weights",
+        244_140,
+        0.5,
+        context_where_cache_equals_weights(LLAMA_8B, 8e9, 1),
+    ),
+    ("18: intensity at 0.5k of context", 0.499, 2.0, 2 * 8e9 / decode_bytes(LLAMA_8B, 8e9, 1, 512)),
+    ("31: intensity of INT4 weights at batch 1", 0.25, 16.0, linear_intensity(D, D, 1, weight_bytes=0.5)),
+    ("32: intensity at batch 32", 16, 2.0, linear_intensity(10**6, 10**6, 32)),
+    ("34: B200 over H100 in bandwidth", 2.4, 0.958, 7700e9 / H100_GB_S),
+    ("35: tokens/s of an H100 at batch 1", 119.6, 2.0, tokens_per_s(H100_GB_S)),
+    ("35: tokens/s of an H200 at batch 1", 171.4, 2.0, tokens_per_s(4800e9)),
+    ("35: tokens per dollar of an H100 at 2.50 an hour", 172e3, 2.0, tokens_per_s(H100_GB_S) * 3600 / 2.50),
+    ("35: tokens per dollar of an H200 at 3.50 an hour", 176e3, 2.0, tokens_per_s(4800e9) * 3600 / 3.50),
+    ("36: tokens/s of an H100 bound by arithmetic", 141_000, 0.5, dense_tokens_per_s("H100")),
+    ("36: tokens per dollar, likewise", 2.03e8, 0.5, dense_tokens_per_s("H100") * 3600 / 2.50),
+]
+"""(row and quantity, what the note says, corrected ÷ noted, corrected)."""
+
+
+@pytest.mark.parametrize(("quantity", "noted", "factor", "corrected"), NOTED, ids=[n[0] for n in NOTED])
+def test_the_factor_between_the_note_and_the_corrected_figure(
+    quantity: str, noted: float, factor: float, corrected: float
+) -> None:
+    assert corrected / noted == pytest.approx(factor, rel=0.02), quantity
+
+
 def test_1_a_matrix_vector_product_in_bf16_has_intensity_one_not_a_half() -> None:
     assert linear_intensity(D, D, 1) == pytest.approx(1.0, rel=1e-3)
     assert linear_intensity(D, D, 1) / 0.5 == pytest.approx(2.0, rel=1e-3)
