@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _PREFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
 _TIME = {
@@ -80,16 +82,23 @@ _COUNTS = frozenset(
 )
 
 
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
+_LOCALISED = re.compile(r"[+-]?(?:\d+,\d+|\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,})")
+
+
 def number(text: str) -> float | None:
-    """A number as the tools print it, with thousands separators or without; None for words and what is not finite."""
+    """A number as the tools print it: ``9,589,248``, ``0.40``, and where it is clear also ``9.589.248`` and ``0,40``.
+
+    ``1,024`` and ``1.024`` are read as English has them. None for words and what is not finite.
+    """
     try:
         value = float(text)
     except ValueError:
-        cleaned = text.strip().replace(",", "")
-        if not cleaned:
-            return None
-        try:
-            value = float(cleaned)
-        except ValueError:
+        stripped = text.strip()
+        if _GROUPED.fullmatch(stripped):
+            value = float(stripped.replace(",", ""))
+        elif _LOCALISED.fullmatch(stripped):
+            value = float(stripped.replace(".", "").replace(",", "."))
+        else:
             return None
     return value if abs(value) < float("inf") else None

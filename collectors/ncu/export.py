@@ -9,16 +9,22 @@ import numpy as np
 from collectors.dump import Contents, Dump
 from collectors.ncu.header import Header, headers_in, is_header
 from collectors.ncu.long_page import LongPage
+from collectors.ncu.rewritten_page import RewrittenPage
 from collectors.ncu.table import KernelTable
 from collectors.ncu.wide_page import WidePage
 from heuristics.errors import UnreadableDump
 from heuristics.observations import KernelProfile, Observation
 
+Page = LongPage | RewrittenPage | WidePage
+
 KIND = "Nsight Compute CSV"
 
-MOST_REMARKS = 1000
+MOST_REMARKS = 100
+REMARK_CHARACTERS = 500
 
-_MARK = re.compile(r"^==(?:PROF|ERROR)==", re.MULTILINE)
+_MARK = re.compile(r"^==(?:PROF|ERROR|WARNING)==", re.MULTILINE)
+
+_REMARK = re.compile(rb"^.*(?:==ERROR==|ERR_NVGPUCTRPERM|No kernels were profiled).*$", re.MULTILINE)
 
 _ERRORS = (
     (
@@ -31,7 +37,7 @@ _ERRORS = (
         "ncu profiled no kernel",
         "check --kernel-name, --launch-skip, --nvtx-include",
     ),
-    (re.compile(r"==ERROR==\s*(.+)"), "ncu reports: {0}", "run the application without ncu first"),
+    (re.compile(r"==ERROR==[ \t]*(\S.*)"), "ncu reports: {0}", "run the application without ncu first"),
 )
 
 
@@ -49,15 +55,14 @@ def read(dump: Dump) -> Contents:
     """
     table = KernelTable()
     remarks: list[str] = []
-    page: LongPage | WidePage | None = None
+    page: Page | None = None
     damaged = 0
     for block in dump.utf8_blocks():
         begin = 0
-        for at, end in headers_in(block):
+        for at, end, header in headers_in(block):
             damaged += _take(page, block[begin:at], remarks)
             damaged += page.close() if page is not None else 0
-            header = Header.of(block[at:end].decode("utf-8", "replace"))
-            page = LongPage(header, table) if header.long else WidePage(header, table)
+            page = _page(header, table)
             begin = end + 1
         damaged += _take(page, block[begin:], remarks)
     damaged += page.close() if page is not None else 0
@@ -65,7 +70,8 @@ def read(dump: Dump) -> Contents:
         raise _without_kernels(dump.path, remarks, page is not None)
     warnings = [dump.cut_short] if dump.cut_short else []
     if damaged:
-        warnings.append(f"{damaged} lines of the table are damaged and were left out")
+        several = f"{damaged} lines of the table are damaged and were left out"
+        warnings.append(several if damaged > 1 else "1 line of the table is damaged and was left out")
     profiles = table.by_device()
     if not any(_usable(profile) for _, profile in profiles):
         raise _without_metrics(dump.path, [profile for _, profile in profiles])
@@ -73,13 +79,20 @@ def read(dump: Dump) -> Contents:
     return Contents(kind=KIND, observations=tuple(observations), warnings=tuple(warnings))
 
 
-def _take(page: LongPage | WidePage | None, block: bytes, remarks: list[str]) -> int:
-    """Rows to the page; before the first header, what ncu says."""
+def _page(header: Header, table: KernelTable) -> Page:
+    if not header.long:
+        return WidePage(header, table)
+    return LongPage(header, table) if header.as_written else RewrittenPage(header, table)
+
+
+def _take(page: Page | None, block: bytes, remarks: list[str]) -> int:
+    """Rows to the page; before the first header, what ncu says of errors."""
     if page is not None:
         return page.take(block) if block else 0
-    if (len(remarks) < MOST_REMARKS and b"==" in block) or b"No kernels" in block:
-        lines = block.decode("utf-8", "replace").split("\n")
-        remarks += [line for line in lines if line.startswith("==") or "No kernels" in line][:MOST_REMARKS]
+    for found in _REMARK.finditer(block):
+        if len(remarks) >= MOST_REMARKS:
+            break
+        remarks.append(found[0][:REMARK_CHARACTERS].decode("utf-8", "replace"))
     return 0
 
 
@@ -99,7 +112,7 @@ def _without_metrics(path: str, profiles: list[KernelProfile]) -> UnreadableDump
     lacking = "no memory or SM throughput and no DRAM bytes" + ("" if timed else ", nor the kernels' times")
     return UnreadableDump(
         path,
-        f"{kernels} kernels, but {lacking} are in the file",
+        f"{kernels} kernel{'' if kernels == 1 else 's'}, but {lacking} are in the file",
         hint="record with --section SpeedOfLight --section MemoryWorkloadAnalysis, or --set full",
     )
 

@@ -29,7 +29,11 @@ class Field(IntEnum):
     DRAM_WRITE = auto()
     DRAM_RATE = auto()
     WAVES = auto()
+    RULE_WAVES = auto()
     FLOPS = auto()
+    FLOPS_OF_SMS = auto()
+    TENSOR_FLOPS = auto()
+    TENSOR_FLOPS_BY_SPARSITY = auto()
     SM_COUNT = auto()
     BUS_WIDTH = auto()
     MEMORY_CLOCK = auto()
@@ -76,6 +80,13 @@ _BY_NAME: dict[str, Field] = {
     "device__attribute_l2_cache_size": Field.L2_BYTES,
 }
 
+_DIMENSIONED = frozenset(
+    {Field.DURATION, Field.CYCLE_RATE, Field.DRAM_BYTES, Field.DRAM_READ, Field.DRAM_WRITE, Field.DRAM_RATE}
+)
+"""Quantities that say nothing without their unit: a raw page may have lost its row of units."""
+
+_PERCENTAGES = frozenset({Field.MEMORY, Field.COMPUTE, Field.DRAM, Field.L2, Field.L1, Field.TENSOR})
+
 _KILOHERTZ = frozenset({Field.MEMORY_CLOCK, Field.SM_CLOCK})
 
 _BY_LABEL: dict[str, tuple[Field, bool]] = {
@@ -102,8 +113,9 @@ _BY_LABEL: dict[str, tuple[Field, bool]] = {
 }
 """Labels of the details page, and whether the value is a percentage. "Memory Throughput" in bytes/s is DRAM's."""
 
-_INSTRUCTION = re.compile(r"sm(?:sp)?__sass_thread_inst_executed_op_([dfh])(add|mul|fma)_pred_on\.sum$")
-_TENSOR_OPERATIONS = re.compile(r"sm__ops_path_tensor_src_\w+?(?:_sparsity_off)?\.sum$")
+_INSTRUCTION = re.compile(r"sm(sp)?__sass_thread_inst_executed_op_[dfh](add|mul|fma)_pred_on\.sum$")
+_TENSOR_OPERATIONS = re.compile(r"sm__ops_path_tensor_src_\w+?(_sparsity_(?:off|on))?\.sum$")
+"""One amount may be stated twice: by sub-partition and by SM, in all and by sparsity. Each way adds up by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,29 +136,36 @@ def target(name: str, unit: str) -> Target | None:
     if found is not None:
         if found in _KILOHERTZ and not unit:
             return Target(found, 1e3)
-        if found is Field.MEMORY or found in (Field.COMPUTE, Field.DRAM, Field.L2, Field.L1, Field.TENSOR):
+        if found in _PERCENTAGES:
             return Target(found, 0.01)
+        if found in _DIMENSIONED and not unit.strip():
+            return None
         return Target(found, scale)
     if name == "Memory Throughput" and unit.lower().startswith(("byte", "kbyte", "mbyte", "gbyte", "tbyte")):
         return Target(Field.DRAM_RATE, scale)
     label = _BY_LABEL.get(name)
     if label is not None:
         cell, percent = label
-        if percent and unit != "%":
+        if (percent and unit != "%") or (cell in _DIMENSIONED and not unit.strip()):
             return None
         return Target(cell, scale)
     instruction = _INSTRUCTION.match(name)
     if instruction is not None:
-        return Target(Field.FLOPS, 2.0 if instruction[2] == "fma" else 1.0, adds=True)
-    if _TENSOR_OPERATIONS.match(name):
-        return Target(Field.FLOPS, 1.0, adds=True)
+        cell = Field.FLOPS_OF_SMS if instruction[1] is None else Field.FLOPS
+        return Target(cell, 2.0 if instruction[2] == "fma" else 1.0, adds=True)
+    tensor = _TENSOR_OPERATIONS.match(name)
+    if tensor is not None:
+        cell = Field.TENSOR_FLOPS if tensor[1] is None else Field.TENSOR_FLOPS_BY_SPARSITY
+        return Target(cell, 1.0, adds=True)
     return None
 
 
 def put(row: list[float], to: Target, value: float) -> None:
-    """Enter a value; the first statement of a quantity stands."""
+    """Enter a value; the first statement of a quantity stands, and NaN states nothing."""
     cell = row[to.field]
     scaled = value * to.factor
+    if math.isnan(scaled):
+        return
     if math.isnan(cell):
         row[to.field] = scaled
     elif to.adds:

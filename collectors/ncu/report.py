@@ -32,11 +32,17 @@ def read(dump: Dump) -> Contents:
         raise UnreadableDump(
             dump.path, "a binary report needs ncu to be read, and ncu is not on the PATH", hint=by_hand
         )
+    if dump.path == "-":
+        raise UnreadableDump(dump.path, "ncu cannot read a binary report from a pipe", hint="give the report's path")
     command = [tool, "--import", os.path.abspath(dump.path), "--csv", "--page", "raw"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as run:
+    try:
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        raise UnreadableDump(dump.path, f"{tool} does not run: {error.strerror or error}", hint=by_hand) from error
+    with run:
         assert run.stdout is not None
-        printed = Dump(path=dump.path, stream=run.stdout, interrupt=dump.interrupt)
         try:
+            printed = Dump(path=dump.path, stream=run.stdout, interrupt=dump.interrupt)
             if not printed.head:
                 raise UnreadableDump(dump.path, f"{tool} printed nothing for this report", hint=by_hand)
             return export.read(printed)

@@ -69,6 +69,7 @@ class KernelTable:
 
     def _append(self, rows: int, columns: Mapping[Field, Array]) -> None:
         before = self.entered
+        columns = {field: np.where(np.isfinite(values), values, NAN) for field, values in columns.items()}
         for field in columns.keys() - self.cells.keys():
             self.cells[field] = array("d", [NAN]) * before
         blank = array("d", [NAN]) * rows
@@ -83,7 +84,12 @@ class KernelTable:
         for field, cells in self.cells.items():
             whole = np.frombuffer(cells)
             cell[field] = whole if rows is None else whole[rows]
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            _fill(cell, Field.WAVES, lambda: cell[Field.RULE_WAVES])
+            _fill(cell, Field.FLOPS, lambda: cell[Field.FLOPS_OF_SMS])
+            _fill(cell, Field.TENSOR_FLOPS, lambda: cell[Field.TENSOR_FLOPS_BY_SPARSITY])
+            _fill(cell, Field.FLOPS, lambda: np.where(np.isnan(cell[Field.TENSOR_FLOPS]), NAN, 0.0))
+            cell[Field.FLOPS] = cell[Field.FLOPS] + np.nan_to_num(cell[Field.TENSOR_FLOPS])
             _fill(cell, Field.DURATION, lambda: cell[Field.CYCLES] / cell[Field.CYCLE_RATE])
             _fill(cell, Field.DRAM_BYTES, lambda: cell[Field.DRAM_READ] + cell[Field.DRAM_WRITE])
             _fill(cell, Field.DRAM_BYTES, lambda: cell[Field.DRAM_RATE] * cell[Field.DURATION])
@@ -153,6 +159,8 @@ class KernelTable:
 
 
 def _fill(cell: dict[Field, Array], field: Field, values: Callable[[], Array]) -> None:
+    """Where a quantity is not stated, what follows for it, unless that is no number (a division by zero)."""
     unstated = np.isnan(cell[field])
     if unstated.any():
-        cell[field] = np.where(unstated, values(), cell[field])
+        found = values()
+        cell[field] = np.where(unstated & np.isfinite(found), found, cell[field])
