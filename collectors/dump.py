@@ -7,9 +7,10 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import IO, Any
 
 from heuristics.errors import UnreadableDump
@@ -25,6 +26,11 @@ LINE_LIMIT = 1 << 24
 BOMB_RATIO = 250.0
 """Traces compress 10 to 25 times, one kernel repeated a million times less than 100; zeros a thousand times."""
 BOMB_BYTES = 1 << 28
+
+INFLATE_BYTES = 1 << 16
+"""Compressed bytes at a time: what is left behind a member is copied, and there may be thousands of members."""
+SALVAGE_BYTES = 256
+"""Damaged data are fed in pieces of this size; one loses what it holds, and cannot expand beyond measure."""
 
 WHOLE_FINGERPRINT_BYTES = 1 << 22
 
@@ -73,8 +79,12 @@ class Dump:
             self.stream, self._size = _opened(self.path)
         self._source = self._content(self.stream)
         head = b""
-        while len(head) < HEAD_BYTES and (chunk := next(self._source, b"")):
-            head += chunk
+        try:
+            while len(head) < HEAD_BYTES and (chunk := next(self._source, b"")):
+                head += chunk
+        except UnreadableDump:
+            self.close()
+            raise
         self.head = head
         self._pending = head
 
@@ -138,7 +148,7 @@ class Dump:
         raw = self._raw(stream)
         first = next(raw, b"")
         if first[:2] == b"\x1f\x8b":
-            yield from self._inflated(first, raw)
+            yield from self._inflated(_slices(chain((first,), raw), INFLATE_BYTES))
             return
         if first:
             yield first
@@ -158,16 +168,18 @@ class Dump:
             yield chunk
         self.cut_short = "interrupted: judged by what was read so far"
 
-    def _inflated(self, first: bytes, raw: Iterator[bytes]) -> Iterator[bytes]:
+    def _inflated(self, raw: Iterator[bytes]) -> Iterator[bytes]:
         """Members one after another, never more than a chunk of output at a time."""
         inflate = _inflater()
         produced = 0
-        data = first
+        data = next(raw)
         while True:
+            before = inflate.copy()
             try:
                 out = inflate.decompress(data, CHUNK_BYTES)
             except zlib.error as error:
                 self.cut_short = f"the gzip data are damaged ({error})"
+                yield from _salvaged(before, data)
                 return
             produced += len(out)
             if produced > BOMB_BYTES and produced > BOMB_RATIO * self._read:
@@ -179,7 +191,9 @@ class Dump:
             if out:
                 yield out
             if inflate.eof:
-                data = inflate.unused_data.lstrip(b"\0") or next(raw, b"")
+                data = inflate.unused_data.lstrip(b"\0")
+                while not data and (padding := next(raw, b"")):
+                    data = padding.lstrip(b"\0")
                 if not data:
                     return
                 inflate = _inflater()
@@ -190,7 +204,7 @@ class Dump:
                 return
 
 
-def _slices(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+def _slices(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     for chunk in chunks:
         for at in range(0, len(chunk), size):
             yield chunk[at : at + size]
@@ -198,6 +212,8 @@ def _slices(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
 
 def _opened(path: str) -> tuple[IO[bytes], int | None]:
     if path == "-":
+        if sys.stdin is None:
+            raise UnreadableDump(path, "standard input is closed", hint="pipe the dump in: tool | diagnose analyze -")
         return sys.stdin.buffer, None
     try:
         mode = os.stat(path).st_mode
@@ -208,12 +224,25 @@ def _opened(path: str) -> tuple[IO[bytes], int | None]:
         raise UnreadableDump(path, "no such file", hint="check the path") from error
     except OSError as error:
         raise UnreadableDump(path, f"cannot be opened: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL in the path
+        raise UnreadableDump(path, f"is no path: {error}") from error
     return stream, os.fstat(stream.fileno()).st_size if stat.S_ISREG(mode) else None
 
 
 def _inflater() -> Any:
     """A decompressor of one gzip member."""
     return zlib.decompressobj(wbits=31)
+
+
+def _salvaged(inflate: Any, data: bytes) -> Iterator[bytes]:
+    """What compressed data give before the place where they are damaged."""
+    for at in range(0, len(data), SALVAGE_BYTES):
+        try:
+            out = inflate.decompress(data[at : at + SALVAGE_BYTES])
+        except zlib.error:
+            return
+        if out:
+            yield out
 
 
 def encoding_of(head: bytes) -> str:
@@ -248,5 +277,5 @@ def fingerprint(path: str) -> str | None:
                     stream.seek(offset)
                     digest.update(stream.read(CHUNK_BYTES))
             return digest.hexdigest()
-    except OSError:
+    except (OSError, ValueError):
         return None

@@ -34,6 +34,12 @@ _METHOD_BITS = {
     "modelopt_fp4": 4.5,
 }
 
+MOST = 1 << 40
+"""More of anything than a model has."""
+
+LONGEST_FILE_BYTES = 1 << 24
+"""Configurations take kilobytes; who gives the weights themselves should not wait for them to be read."""
+
 _PLAIN_MLP = (
     "gpt2",
     "gpt_neox",
@@ -60,17 +66,18 @@ def read(path: str) -> ModelShape:
     if file.is_dir():
         file = file / "config.json"
     try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
+        with file.open("rb") as stream:
+            content = stream.read(LONGEST_FILE_BYTES)
+    except (OSError, ValueError) as error:
         raise UnusableModel(
-            f"{path}: no config.json to read ({error.strerror or error})",
+            f"{path}: no config.json to read ({getattr(error, 'strerror', None) or error})",
             hint="give the model's config.json or its folder",
         ) from error
+    try:
+        found = json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise UnusableModel(f"{path}: not a config.json, but binary", hint="give the model's config.json") from error
-    try:
-        found = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UnusableModel(f"{path}: not JSON: {error}", hint="give the model's config.json") from error
     if not isinstance(found, dict):
         raise UnusableModel(f"{path}: not a model's configuration", hint="give the model's config.json")
@@ -83,8 +90,7 @@ def shape_of(config: Mapping[str, Any], name: str | None = None) -> ModelShape:
     Raises:
         UnusableModel: a needed dimension is missing or is no number.
     """
-    inner = next((config[k] for k in NESTED if isinstance(config.get(k), dict)), None)
-    fields: dict[str, Any] = {**config, **(inner or {})}
+    fields = _flattened(config)
     hidden = _needed(fields, _HIDDEN)
     heads = _needed(fields, _HEADS)
     layers = _needed(fields, _LAYERS)
@@ -92,16 +98,14 @@ def shape_of(config: Mapping[str, Any], name: str | None = None) -> ModelShape:
     activation_bits = _dtype_bits(fields)
     weight_bits, head_bits = _weight_bits(fields, activation_bits)
     return ModelShape(
-        name=str(config.get("_name_or_path") or name or config.get("model_type") or "model")
-        .rstrip("/")
-        .rsplit("/", 1)[-1],
+        name=_name(config, name),
         layers=layers,
         hidden_size=hidden,
         heads=heads,
-        kv_heads=_whole(fields, _KV_HEADS) or (1 if fields.get("multi_query") else heads),
+        kv_heads=_kv_heads(fields, heads),
         head_dim=_whole(fields, _HEAD_DIM) or hidden // heads,
         intermediate_size=intermediate,
-        vocab_size=_needed(fields, ("vocab_size",)),
+        vocab_size=_needed(fields, ("vocab_size", "padded_vocab_size")),
         gated_mlp=str(fields.get("model_type", "")) not in _PLAIN_MLP,
         tied_embedding=bool(fields.get("tie_word_embeddings", False)),
         latent_attention=_latent(fields),
@@ -115,11 +119,32 @@ def shape_of(config: Mapping[str, Any], name: str | None = None) -> ModelShape:
     )
 
 
+def _flattened(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The decoder's fields over the whole model's."""
+    fields = dict(config)
+    for _ in NESTED:
+        inner = next((fields.pop(k) for k in NESTED if isinstance(fields.get(k), dict)), None)
+        fields.update(inner or {})
+    return fields
+
+
+def _name(config: Mapping[str, Any], name: str | None) -> str:
+    stated = str(config.get("_name_or_path") or name or config.get("model_type") or "")
+    return stated.rstrip("/").rsplit("/", 1)[-1] or "model"
+
+
+def _kv_heads(fields: Mapping[str, Any], heads: int) -> int:
+    """One where all heads share them, which older Falcon states beside a number that does not count."""
+    if fields.get("multi_query") and not fields.get("new_decoder_architecture"):
+        return 1
+    return _whole(fields, _KV_HEADS) or heads
+
+
 def _whole(fields: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     """The first of the names that holds a positive whole number."""
     for name in names:
         value = fields.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST:
             return value
     return None
 
@@ -141,12 +166,27 @@ def _weight_bits(fields: Mapping[str, Any], plain: float) -> tuple[float, float 
     quantisation = fields.get("quantization_config")
     if not isinstance(quantisation, dict):
         return plain, None
-    bits = quantisation.get("bits")
-    if quantisation.get("load_in_4bit"):
-        bits = 4
-    if not isinstance(bits, int | float) or bits <= 0:
-        bits = _METHOD_BITS.get(str(quantisation.get("quant_method", "")).lower(), plain)
-    return float(bits), plain
+    return _stated_bits(quantisation) or _METHOD_BITS.get(_method(quantisation), plain), plain
+
+
+def _method(quantisation: Mapping[str, Any]) -> str:
+    algorithm = str(quantisation.get("quant_algo", "")).lower()
+    return "modelopt_fp4" if "fp4" in algorithm else str(quantisation.get("quant_method", "")).lower()
+
+
+def _stated_bits(quantisation: Mapping[str, Any]) -> float | None:
+    """Bits of a weight as the configuration states them: bitsandbytes' flags, one number, or a number a group."""
+    if quantisation.get("load_in_4bit") or quantisation.get("_load_in_4bit"):
+        return 4.0
+    if quantisation.get("load_in_8bit") or quantisation.get("_load_in_8bit"):
+        return 8.0
+    bits = _whole(quantisation, ("bits", "w_bit"))
+    groups = quantisation.get("config_groups")
+    if bits is None and isinstance(groups, dict):
+        weights = [g.get("weights") for g in groups.values() if isinstance(g, dict)]
+        stated = [_whole(w, ("num_bits",)) for w in weights if isinstance(w, dict)]
+        bits = min((b for b in stated if b is not None), default=None)
+    return None if bits is None or bits > 32 else float(bits)
 
 
 def _latent(fields: Mapping[str, Any]) -> LatentAttention | None:
@@ -169,13 +209,19 @@ def _window(fields: Mapping[str, Any]) -> int | None:
 
 
 def _sliding_layers(fields: Mapping[str, Any], layers: int) -> int:
-    """Layers marked as sliding; all of them where there is a window and no marking."""
+    """Layers marked as sliding; all of them where there is a window and nothing says which."""
     if _window(fields) is None:
         return 0
     kinds = fields.get("layer_types")
     if isinstance(kinds, list):
-        return sum(kind == "sliding_attention" for kind in kinds)
-    return layers
+        return min(layers, sum(1 for kind in kinds if kind == "sliding_attention"))
+    every = _whole(fields, ("sliding_window_pattern", "_sliding_window_pattern"))
+    if every is None and str(fields.get("model_type", "")).startswith("gemma2"):
+        every = 2
+    if every is not None:
+        return layers - layers // every
+    from_layer = _whole(fields, ("max_window_layers",)) if fields.get("use_sliding_window") else None
+    return max(0, layers - (from_layer or 0))
 
 
 def _experts(fields: Mapping[str, Any], layers: int, intermediate: int) -> Experts | None:
@@ -186,6 +232,9 @@ def _experts(fields: Mapping[str, Any], layers: int, intermediate: int) -> Exper
     dense = _whole(fields, ("first_k_dense_replace",)) or 0
     listed = fields.get("mlp_only_layers")
     dense += len(listed) if isinstance(listed, list) else 0
+    marked = fields.get("moe_layer_freq")
+    if isinstance(marked, list):
+        dense = sum(not mark for mark in marked)
     every = _whole(fields, ("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_freq")) or 1
     shared = _whole(fields, ("shared_expert_intermediate_size",)) or (_whole(fields, _SHARED) or 0) * inner
     return Experts(

@@ -19,6 +19,10 @@ class Refusal:
     hint: str
 
 
+_JSON = re.compile(r"\s*+(?:\{\s*+[\"}]|\[\s*+[\[{\"\]])")
+"""A log line may begin with a bracket as well."""
+
+
 def _starts(*magics: bytes) -> Callable[[Dump], bool]:
     return lambda dump: dump.head.startswith(magics)
 
@@ -29,7 +33,16 @@ def _text(pattern: str) -> Callable[[Dump], bool]:
 
 
 def _json_with(*keys: str) -> Callable[[Dump], bool]:
-    return lambda dump: dump.head_text.lstrip()[:1] in ("{", "[") and all(f'"{k}"' in dump.head_text for k in keys)
+    return lambda dump: _is_json(dump) and all(f'"{k}"' in dump.head_text for k in keys)
+
+
+def _is_json(dump: Dump) -> bool:
+    return _JSON.match(dump.head_text[:4096]) is not None
+
+
+def _is_model(dump: Dump) -> bool:
+    """GGUF, or safetensors: the length of a header of eight bytes and then the header, which is JSON."""
+    return dump.head.startswith(b"GGUF") or (dump.head[8:10] == b'{"' and b'"data_offsets"' in dump.head)
 
 
 def _is_tar(dump: Dump) -> bool:
@@ -48,6 +61,11 @@ _ANY_DUMP = (
 )
 
 REFUSALS: tuple[Refusal, ...] = (
+    Refusal(
+        lambda d: not d.head and d.cut_short is not None,
+        "is damaged: nothing of it can be decompressed",
+        "copy or download it again",
+    ),
     Refusal(lambda d: not d.head, "is empty", "was the tool interrupted before it wrote anything?"),
     Refusal(_is_tar, "is an archive of several files", "unpack it and give the traces in it"),
     Refusal(_starts(b"PK\x03\x04"), "is a zip archive", "unpack it and give the files in it"),
@@ -62,7 +80,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "nsys export --type sqlite -o run.sqlite FILE, and give run.sqlite",
     ),
     Refusal(_starts(b"PAR1"), "is a Parquet table", "export the profile as SQLite: nsys export --type sqlite"),
-    Refusal(_starts(b"GGUF"), "is a model, not a dump", "give it as --model beside the dump"),
+    Refusal(_is_model, "is a model, not a dump", "give its config.json as --model beside the dump"),
     Refusal(
         _json_with("schema", "nodes"),
         "is an execution trace (Chakra, PyTorch ET): it has no times of kernels",
@@ -84,12 +102,22 @@ REFUSALS: tuple[Refusal, ...] = (
         "give it as --model beside the dump",
     ),
     Refusal(
-        lambda d: d.head_text.lstrip()[:1] in ("{", "["),
+        lambda d: _is_json(d) and any(key in d.head_text for key in ('"is_processing"', '"total_slots"')),
+        "is the JSON of llama-server's /slots or /props: one instant, no counters",
+        "give two snapshots of llama-server's /metrics (start it with --metrics)",
+    ),
+    Refusal(
+        _json_with("status", "resultType"),
+        "is an answer of a Prometheus server, not a target's own text",
+        "curl -s HOST:PORT/metrics > a.prom; sleep 10; curl -s HOST:PORT/metrics > b.prom",
+    ),
+    Refusal(
+        _is_json,
         'is JSON without "traceEvents": no Kineto trace',
         "record one with torch.profiler: prof.export_chrome_trace('trace.json')",
     ),
     Refusal(
-        _text(r"^\s*<\?xml|<nvidia_smi_log>"),
+        _text(r"^[ \t]*+<\?xml|<nvidia_smi_log>"),
         "is XML: nvidia-smi -x shows one instant",
         "nvidia-smi dmon -s pucvmet -c 30 > dmon.log",
     ),
@@ -97,6 +125,14 @@ REFUSALS: tuple[Refusal, ...] = (
         _text(r"NVSMI LOG|NVIDIA-SMI \d+\.\d+"),
         "is the plain output of nvidia-smi: one instant, and no log of it",
         "nvidia-smi dmon -s pucvmet -c 30 > dmon.log",
+    ),
+    Refusal(
+        _text(
+            r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{3}, "
+            r"|^(?:GPU-[0-9a-f-]{36}|\d+(?: %)?|[\d.]+ W), .*\d (?:%|W|MHz|MiB)"
+        ),
+        "looks like nvidia-smi --query-gpu without its header: what the columns state cannot be told",
+        "log it again without noheader: nvidia-smi --query-gpu=... --format=csv -l 1",
     ),
     Refusal(
         _text(r"gfx_activity|umc_activity"),
@@ -110,14 +146,14 @@ REFUSALS: tuple[Refusal, ...] = (
     ),
     Refusal(
         _text(
-            r"^kernel_id,|^,Time,|^Metric Name,|(?:sm|dram|lts|l1tex|gpu)__\w+\.(?:sum|avg)"
+            r"^kernel_id,|^,Time,|^Metric Name,|\b(?:sm|dram|lts|l1tex|gpu)__\w++\.(?:sum|avg)"
             r"|sm_throughput_pct|^\w*kernel_\d{4}_"
         ),
         "is a table made from Nsight Compute metrics, not ncu's own export",
         "ncu --import REPORT --csv --page raw > kernels.csv, and give kernels.csv",
     ),
     Refusal(
-        _text(r"^\s*Section: GPU Speed Of Light|^\s*---+ -+ -+"),
+        _text(r"^[ \t]*+Section: GPU Speed Of Light|^[ \t]*+---++ -++ -++"),
         "is ncu's plain text for reading",
         "ncu --import REPORT --csv --page raw > kernels.csv, and give kernels.csv",
     ),
@@ -135,6 +171,16 @@ REFUSALS: tuple[Refusal, ...] = (
         _text(r"^(?:\(\w+ pid=\d+\) )?INFO \d\d-\d\d \d\d:\d\d|^srv +\w+:|^llama_"),
         "is an engine's log, not a dump of its counters",
         "curl -s HOST:PORT/metrics > a.prom; sleep 10; curl -s HOST:PORT/metrics > b.prom",
+    ),
+    Refusal(
+        _text(r"Performance counter stats for|^ +PID +PPID |^ *PID USER "),
+        "tells of the host only: processes or CPU counters",
+        "give a torch.profiler trace, an nsys export or an nvidia-smi log of the same job",
+    ),
+    Refusal(
+        _text(r"\A\s*+(?:[-+\d.:/%]++|-)(?:[,;\s]++(?:[-+\d.:/%eE]++|-|N/A|nan|NaN)){3,}\s*+$"),
+        "is a table of numbers without its header: what the columns state cannot be told",
+        "log it again with its header",
     ),
     Refusal(_is_binary, "is binary and of no kind that is known", _ANY_DUMP),
 )

@@ -19,6 +19,7 @@ class Concept(Enum):
     PROMPT_TOKENS = "prompt tokens"
     CACHED_PROMPT_TOKENS = "prompt tokens from the prefix cache"
     REQUEST_SECONDS = "seconds requests took from arrival to end"
+    REQUESTS = "requests ended"
     GENERATION_TOKENS = "generated tokens"
     STEPS = "steps"
     STEP_TOKENS = "tokens passed through steps"

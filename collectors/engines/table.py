@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
 from collectors.engines import llama_cpp
 from collectors.engines.concepts import Concept, Readings
 
 C = Concept
-
-
-class Over(Enum):
-    """How series of several engines, ranks or replicas become one."""
-
-    SUM = auto()
-    MEAN = auto()
-    FIRST_RANK = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +20,29 @@ class Engine:
     metrics: Mapping[Concept, tuple[str, ...]]
     labels: Mapping[Concept, Mapping[str, str]] = field(default_factory=dict)
     ranks: bool = False
-    """Series carry tp_rank; only the first rank's count, the others repeat it."""
-    habit: Callable[[Readings, Readings | None], Readings] | None = None
-    """What must be done to readings that mean something peculiar."""
+    """Series may carry tp_rank and pp_rank; only the first rank's count, the others repeat it."""
+    late_tokens: frozenset[str] = frozenset()
+    """Counters of generated tokens that move only when a request ends, and then by all of its tokens."""
+    habit: Callable[[Readings, Readings | None], tuple[Readings, Readings | None]] | None = None
+    """What must be done to (later, earlier) readings that mean something peculiar."""
 
 
 VLLM = Engine(
     name="vLLM",
-    prefixes=("vllm:", "ray_vllm_"),
+    prefixes=("vllm:",),
     metrics={
         C.RUNNING: ("vllm:num_requests_running",),
         C.WAITING: ("vllm:num_requests_waiting",),
         C.KV_USAGE: ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
         C.PROMPT_TOKENS: ("vllm:prompt_tokens_total",),
-        C.CACHED_PROMPT_TOKENS: ("vllm:prompt_tokens_cached_total", "vllm:prefix_cache_hits_total"),
+        C.CACHED_PROMPT_TOKENS: (
+            "vllm:prompt_tokens_cached_total",
+            "vllm:prefix_cache_hits_total",
+            "vllm:prefix_cache_hits",
+            "vllm:gpu_prefix_cache_hits_total",
+        ),
         C.REQUEST_SECONDS: ("vllm:e2e_request_latency_seconds_sum",),
+        C.REQUESTS: ("vllm:e2e_request_latency_seconds_count",),
         C.GENERATION_TOKENS: ("vllm:generation_tokens_total",),
         C.STEPS: ("vllm:iteration_tokens_total_count",),
         C.STEP_TOKENS: ("vllm:iteration_tokens_total_sum",),
@@ -72,7 +71,8 @@ SGLANG = Engine(
         C.PROMPT_TOKENS: ("sglang:prompt_tokens_total",),
         C.CACHED_PROMPT_TOKENS: ("sglang:cached_tokens_total",),
         C.REQUEST_SECONDS: ("sglang:e2e_request_latency_seconds_sum",),
-        C.GENERATION_TOKENS: ("sglang:generation_tokens_total",),
+        C.REQUESTS: ("sglang:e2e_request_latency_seconds_count",),
+        C.GENERATION_TOKENS: ("sglang:realtime_tokens_total", "sglang:generation_tokens_total"),
         C.STEPS: ("sglang:cuda_graph_passes_total",),
         C.TOKEN_RATE: ("sglang:gen_throughput",),
         C.TOKEN_LATENCY_SUM: ("sglang:inter_token_latency_seconds_sum", "sglang:time_per_output_token_seconds_sum"),
@@ -82,12 +82,13 @@ SGLANG = Engine(
         ),
         C.FIRST_TOKEN_SUM: ("sglang:time_to_first_token_seconds_sum",),
         C.FIRST_TOKEN_COUNT: ("sglang:time_to_first_token_seconds_count",),
-        C.PREEMPTIONS: ("sglang:num_retracted_requests_total", "sglang:num_retracted_reqs"),
+        C.PREEMPTIONS: ("sglang:num_retracted_requests_total",),
         C.FLOPS: ("sglang:estimated_flops_per_gpu_total",),
         C.READ_BYTES: ("sglang:estimated_read_bytes_per_gpu_total",),
         C.WRITE_BYTES: ("sglang:estimated_write_bytes_per_gpu_total",),
     },
-    labels={C.STEPS: {"mode": "decode"}},
+    labels={C.STEPS: {"mode": "decode"}, C.GENERATION_TOKENS: {"mode": "decode"}},
+    late_tokens=frozenset({"sglang:generation_tokens_total"}),
 )
 
 TGI = Engine(
@@ -100,6 +101,7 @@ TGI = Engine(
         C.STEP_TIME_SUM: ("tgi_batch_inference_duration_sum",),
         C.STEP_TIME_COUNT: ("tgi_batch_inference_duration_count",),
         C.GENERATION_TOKENS: ("tgi_request_generated_tokens_sum",),
+        C.REQUESTS: ("tgi_request_generated_tokens_count",),
         C.PROMPT_TOKENS: ("tgi_request_input_length_sum",),
         C.TOKEN_LATENCY_SUM: ("tgi_request_mean_time_per_token_duration_sum",),
         C.TOKEN_LATENCY_COUNT: ("tgi_request_mean_time_per_token_duration_count",),
@@ -109,6 +111,7 @@ TGI = Engine(
         C.STEP_TIME_SUM: {"method": "decode"},
         C.STEP_TIME_COUNT: {"method": "decode"},
     },
+    late_tokens=frozenset({"tgi_request_generated_tokens_sum"}),
 )
 
 LLAMA_CPP = Engine(
@@ -126,7 +129,7 @@ LLAMA_CPP = Engine(
         C.ACCEPTED: ("llamacpp:spec_decode_num_accepted_tokens_total",),
         C.DRAFTS: ("llamacpp:spec_decode_num_drafts_total",),
     },
-    habit=llama_cpp.readings,
+    habit=llama_cpp.pair,
 )
 
 TENSORRT_LLM = Engine(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from collectors.engines.concepts import AVERAGED, Concept, Readings
 from collectors.engines.table import ENGINES, Engine
-from collectors.prometheus.exposition import Snapshot
+from collectors.prometheus.exposition import Sample, Snapshot
+from collectors.units import number
 from heuristics.observations import Observation, Serving
 
 C = Concept
@@ -15,6 +16,14 @@ LONGEST_WINDOW_S = 86_400.0
 SHORTEST_WINDOW_S = 0.5
 """Files whose times of writing lie closer or farther apart than this were copied, not scraped, then."""
 
+REPLICA_LABELS = ("engine", "dp_rank", "ReplicaId", "WorkerId")
+"""What tells data-parallel engines of one server apart."""
+RANK_LABELS = ("tp_rank", "pp_rank", "moe_ep_rank")
+"""What tells series apart that repeat each other."""
+MODEL_LABELS = ("model_name", "model")
+
+ENDED_PER_RUNNING = 10.0
+"""Requests that must end in a window, for each that runs, before a counter that moves at their ends is trusted."""
 
 ALWAYS_SOME = 1.0
 """Mean requests in the system from which on a window counts as busy throughout."""
@@ -28,8 +37,7 @@ def observations(snapshots: Sequence[Snapshot], interval_s: float | None = None)
     found: list[Observation] = []
     warnings: list[str] = []
     for engine, shots in _targets(snapshots):
-        ordered = sorted(shots, key=lambda shot: _order(engine, shot))
-        runs = _runs(engine, ordered)
+        runs = _runs(engine, _ordered(engine, shots))
         if len(runs) > 1:
             warnings.append(f"{engine.name}: counters start anew between snapshots (a restart, or several servers)")
         run = max(runs, key=len)
@@ -43,20 +51,38 @@ def observations(snapshots: Sequence[Snapshot], interval_s: float | None = None)
 
 
 def _targets(snapshots: Sequence[Snapshot]) -> list[tuple[Engine, list[Snapshot]]]:
-    """Snapshots by the engine they are of; the first engine of the table that has series in it."""
-    by_engine: dict[str, tuple[Engine, list[Snapshot]]] = {}
+    """Snapshots by the engine they are of, and by the model where they name one.
+
+    The engine is the first of the table that has series in the snapshot.
+    """
+    targets: list[tuple[Engine, set[str], list[Snapshot]]] = []
     for shot in snapshots:
         engine = next((e for e in ENGINES if any(s.name.startswith(e.prefixes) for s in shot.samples)), None)
-        if engine is not None:
-            by_engine.setdefault(engine.name, (engine, []))[1].append(shot)
-    return list(by_engine.values())
+        if engine is None:
+            continue
+        models = set(_models(shot))
+        same = (t for t in targets if t[0] is engine and (not t[1] or not models or t[1] & models))
+        target = next(same, None)
+        if target is None:
+            target = (engine, set(), [])
+            targets.append(target)
+        target[1].update(models)
+        target[2].append(shot)
+    return [(engine, shots) for engine, _, shots in targets]
 
 
-def _order(engine: Engine, shot: Snapshot) -> tuple[float, float, float]:
-    """By time where it is stated, else by how far the counters have come."""
-    values = readings(engine, shot)
-    progress = values.get(C.STEPS, 0.0) + values.get(C.GENERATION_TOKENS, 0.0) + values.get(C.PROMPT_TOKENS, 0.0)
-    return (shot.process_start_s or 0.0, shot.taken_at_s or 0.0, progress)
+def _ordered(engine: Engine, shots: Sequence[Snapshot]) -> list[Snapshot]:
+    """By the times that all of them state, else by how far the counters have come, else by the files' times."""
+    started = all(shot.process_start_s is not None for shot in shots)
+    timed = all(shot.taken_at_s is not None for shot in shots)
+
+    def order(shot: Snapshot) -> tuple[float, float, float, float]:
+        values = readings(engine, shot)
+        progress = sum(values.get(c, 0.0) for c in (C.STEPS, C.GENERATION_TOKENS, C.PROMPT_TOKENS))
+        start = shot.process_start_s if started else None
+        return (start or 0.0, (shot.taken_at_s if timed else None) or 0.0, progress, shot.saved_at_s or 0.0)
+
+    return sorted(shots, key=order)
 
 
 def _runs(engine: Engine, shots: Sequence[Snapshot]) -> list[list[Snapshot]]:
@@ -97,31 +123,59 @@ def _seconds(run: Sequence[Snapshot], interval_s: float | None) -> tuple[float |
 def readings(engine: Engine, shot: Snapshot) -> dict[Concept, float]:
     """The concepts an engine states in a snapshot, its series joined; negative values stand for "off"."""
     found: dict[Concept, float] = {}
-    for concept, names in engine.metrics.items():
-        wanted = engine.labels.get(concept, {})
-        series = [s for s in shot.values(*names) if all(s.labels.get(k, v).startswith(v) for k, v in wanted.items())]
-        if engine.ranks:
-            series = [s for s in series if s.labels.get("tp_rank", "0") == "0" and s.labels.get("pp_rank", "0") == "0"]
-        values = [s.value for s in series if s.value >= 0.0]
+    for concept in engine.metrics:
+        values = [s.value for s in _series(engine, shot, concept) if s.value >= 0.0]
         if values:
             found[concept] = sum(values) / len(values) if concept in AVERAGED else sum(values)
     return found
 
 
+def _series(engine: Engine, shot: Snapshot, concept: Concept) -> list[Sample]:
+    """The series that state a concept, without the ranks that repeat another."""
+    wanted = engine.labels.get(concept, {})
+    found = [
+        sample
+        for sample in shot.values(*engine.metrics.get(concept, ()))
+        if all(sample.labels.get(k, v).startswith(v) for k, v in wanted.items())
+    ]
+    if not engine.ranks:
+        return found
+    first: dict[tuple[tuple[str, str], ...], tuple[tuple[float, ...], Sample]] = {}
+    for sample in found:
+        rest = tuple(sorted((k, v) for k, v in sample.labels.items() if k not in RANK_LABELS))
+        rank = tuple(number(sample.labels.get(label, "0")) or 0.0 for label in RANK_LABELS)
+        if rest not in first or rank < first[rest][0]:
+            first[rest] = (rank, sample)
+    return [sample for _, sample in first.values()]
+
+
+def _replicas(engine: Engine, shot: Snapshot) -> int:
+    """Data-parallel engines behind one server: each takes steps of its own, with a batch of its own."""
+    for concept in (C.STEPS, C.RUNNING):
+        series = _series(engine, shot, concept)
+        if series:
+            return len({tuple(s.labels.get(label) for label in REPLICA_LABELS) for s in series})
+    return 1
+
+
 def _serving(engine: Engine, before: Snapshot | None, after: Snapshot, window_s: float | None) -> Serving:
     """Differences where there are two snapshots, the lifetime's totals where there is one."""
-    now = readings(engine, after)
-    then = readings(engine, before) if before is not None else None
+    now: Readings = readings(engine, after)
+    then: Readings | None = readings(engine, before) if before is not None else None
     if engine.habit is not None:
-        now, then = dict(engine.habit(now, then)), dict(engine.habit(then, None)) if then is not None else None
+        now, then = engine.habit(now, then)
+    replicas = _replicas(engine, after)
     delta = _differences(now, then)
-    steps = delta.get(C.STEPS)
+    if then is not None and _is_late(engine, after, delta, _level(C.RUNNING, now, then)):
+        del delta[C.GENERATION_TOKENS]
+    all_steps = delta.get(C.STEPS)
+    steps = None if all_steps is None else all_steps / replicas
     generated = delta.get(C.GENERATION_TOKENS)
-    batch = _batch(delta, now, then)
-    if generated is None and steps and batch:
-        generated = steps * batch
+    batch = _batch(delta, now, then, replicas)
+    if generated is None and all_steps and batch:
+        generated = all_steps * batch
     busy = _busy(delta, now, then, window_s)
-    step_s = _step_s(delta, busy, window_s)
+    step_s = _step_s(delta, steps if busy else None, window_s)
     prompt = delta.get(C.PROMPT_TOKENS)
     return Serving(
         engine=engine.name,
@@ -160,6 +214,14 @@ def _differences(now: Readings, then: Readings | None) -> dict[Concept, float]:
     return {c: v - then.get(c, 0.0) for c, v in now.items() if c.cumulative}
 
 
+def _is_late(engine: Engine, shot: Snapshot, delta: Readings, running: float | None) -> bool:
+    """Whether the tokens counted are not those of the window, and follow better from steps and batch."""
+    series = _series(engine, shot, C.GENERATION_TOKENS)
+    if not series or series[0].name not in engine.late_tokens or not delta.get(C.STEPS) or not running:
+        return False
+    return delta.get(C.REQUESTS, 0.0) < ENDED_PER_RUNNING * running
+
+
 def _level(concept: Concept, now: Readings, then: Readings | None) -> float | None:
     """The mean of what both snapshots state."""
     values = [r[concept] for r in (now, then or {}) if concept in r]
@@ -175,8 +237,8 @@ def _per(amount: float | None, window_s: float | None) -> float | None:
     return None if amount is None or not window_s else amount / window_s
 
 
-def _batch(delta: Readings, now: Readings, then: Readings | None) -> float | None:
-    """Sequences in a step: counted over steps, else tokens over steps, else the requests running."""
+def _batch(delta: Readings, now: Readings, then: Readings | None, replicas: int) -> float | None:
+    """Sequences in a step of one engine: counted over steps, else tokens over steps, else the requests running."""
     counted = _ratio(delta, C.BATCH_STEPS, C.STEPS)
     if counted is not None:
         return counted
@@ -184,7 +246,8 @@ def _batch(delta: Readings, now: Readings, then: Readings | None) -> float | Non
     per_step = _ratio(delta, C.GENERATION_TOKENS, C.STEPS)
     if per_step is not None and then is not None:
         return per_step / (1.0 + accepted / drafts) if accepted and drafts else per_step
-    return _level(C.RUNNING, now, then) or None
+    running = _level(C.RUNNING, now, then)
+    return running / replicas if running else None
 
 
 def _busy(delta: Readings, now: Readings, then: Readings | None, window_s: float | None) -> bool:
@@ -197,31 +260,42 @@ def _busy(delta: Readings, now: Readings, then: Readings | None, window_s: float
     return in_system is not None and in_system >= ALWAYS_SOME
 
 
-def _step_s(delta: Readings, busy: bool, window_s: float | None) -> float | None:
+def _step_s(delta: Readings, busy_steps: float | None, window_s: float | None) -> float | None:
     """Time of a step: timed steps, else the window over its steps while requests run, else the time between tokens."""
     timed = _ratio(delta, C.STEP_TIME_SUM, C.STEP_TIME_COUNT)
     if timed:
         return timed
-    if busy and window_s and delta.get(C.STEPS):
-        return window_s / delta[C.STEPS]
+    if busy_steps and window_s:
+        return window_s / busy_steps
     accepted, drafts = delta.get(C.ACCEPTED), delta.get(C.DRAFTS)
     between = _ratio(delta, C.TOKEN_LATENCY_SUM, C.TOKEN_LATENCY_COUNT)
     return between * (1.0 + accepted / drafts) if between and accepted and drafts else between
 
 
+def _models(shot: Snapshot) -> dict[str, str]:
+    """Served models by the names that labels give; Dynamo's front end writes one name in two cases."""
+    for label in MODEL_LABELS:
+        names = {s.labels[label].casefold(): s.labels[label] for s in shot.samples if s.labels.get(label)}
+        if names:
+            return names
+    return {}
+
+
 def _model(shot: Snapshot) -> str | None:
-    """The served model's name as a label; paths are cut to their last part."""
-    names = {s.labels["model_name"] for s in shot.samples if s.labels.get("model_name")}
-    return names.pop().rstrip("/").rsplit("/", 1)[-1] if len(names) == 1 else None
+    """The served model's name; paths are cut to their last part."""
+    names = list(_models(shot).values())
+    return names[0].rstrip("/").rsplit("/", 1)[-1] if len(names) == 1 else None
 
 
 def _vllm_capacity(shot: Snapshot) -> float | None:
-    """Tokens that vLLM's KV cache holds, from the labels of its configuration."""
-    for sample in shot.values("vllm:cache_config_info"):
-        stated = sample.labels.get("kv_cache_size_tokens", "")
-        if stated.isdigit():
-            return float(stated)
-        blocks, size = sample.labels.get("num_gpu_blocks", ""), sample.labels.get("block_size", "")
-        if blocks.isdigit() and size.isdigit():
-            return float(blocks) * float(size)
-    return None
+    """Tokens that vLLM's KV caches hold, all engines together, from the labels of their configuration."""
+    held = [_tokens_held(sample) for sample in shot.values("vllm:cache_config_info")]
+    return sum(tokens for tokens in held if tokens is not None) or None
+
+
+def _tokens_held(config: Sample) -> float | None:
+    stated = number(config.labels.get("kv_cache_size_tokens", ""))
+    if stated is not None:
+        return stated
+    blocks, size = (number(config.labels.get(label, "")) for label in ("num_gpu_blocks", "block_size"))
+    return None if blocks is None or size is None else blocks * size

@@ -13,6 +13,11 @@ from heuristics.timeline import timeline_of_sums
 
 KIND = "Nsight Systems kernel sums"
 
+LONGEST_NS = 1e18
+"""Thirty years: more time, and more launches, than any profile holds."""
+
+NEEDED = {"Total Time (ns)", "Instances", "Name"}
+
 
 def recognises(dump: Dump) -> bool:
     """The report's header."""
@@ -20,7 +25,20 @@ def recognises(dump: Dump) -> bool:
 
 
 def _is_header(line: str) -> bool:
-    return "Total Time (ns)" in line and "Instances" in line and line.rstrip().endswith("Name")
+    return "Name" in line and set(_cells(line)) >= NEEDED
+
+
+def _is_head(row: list[str]) -> bool:
+    """Whether a row heads a table of some report of nsys stats: its cells end in units."""
+    return sum(cell.endswith(("(%)", "(ns)", "(MB)")) for cell in row) >= 2
+
+
+def _cells(line: str) -> list[str]:
+    """Cells of a row; none of a row that is no CSV."""
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
 
 
 def read(dump: Dump) -> Contents:
@@ -33,18 +51,18 @@ def read(dump: Dump) -> Contents:
     kernels: list[KernelTotal] = []
     damaged = 0
     for line in dump.lines():
-        if _is_header(line):
-            columns = next(csv.reader([line]))
+        row = _cells(line)
+        if _is_head(row):
+            columns = row if _is_header(line) else []
             continue
         if not columns or not line.strip():
             continue
-        try:
-            cells = dict(zip(columns, next(csv.reader([line])), strict=True))
-        except (ValueError, csv.Error):
+        if len(row) != len(columns):
             damaged += 1
             continue
+        cells = dict(zip(columns, row, strict=True))
         total, count = number(cells["Total Time (ns)"]), number(cells["Instances"])
-        if total is None or count is None or total < 0:
+        if total is None or count is None or not 0 <= total < LONGEST_NS or not 0 < count < LONGEST_NS:
             damaged += 1
             continue
         name = cells["Name"]

@@ -25,16 +25,19 @@ _RATIOS: dict[str, tuple[str, ...]] = {
 """Names until DCGM 4.5 and from 4.6 on. Ratios 0 to 1 although their HELP says percent."""
 
 _READINGS = {
-    "sm": ("DCGM_FI_DEV_GPU_UTIL", 0.01),
-    "memory": ("DCGM_FI_DEV_MEM_COPY_UTIL", 0.01),
-    "video": ("DCGM_FI_DEV_ENC_UTIL", 0.01),
-    "power_w": ("DCGM_FI_DEV_POWER_USAGE", 1.0),
-    "sm_clock_hz": ("DCGM_FI_DEV_SM_CLOCK", 1e6),
-    "memory_clock_hz": ("DCGM_FI_DEV_MEM_CLOCK", 1e6),
+    "sm": (("DCGM_FI_DEV_GPU_UTIL",), 0.01),
+    "memory": (("DCGM_FI_DEV_MEM_COPY_UTIL",), 0.01),
+    "video": (("DCGM_FI_DEV_ENC_UTIL", "DCGM_FI_DEV_DEC_UTIL"), 0.01),
+    "power_w": (("DCGM_FI_DEV_POWER_USAGE",), 1.0),
+    "sm_clock_hz": (("DCGM_FI_DEV_SM_CLOCK",), 1e6),
+    "memory_clock_hz": (("DCGM_FI_DEV_MEM_CLOCK",), 1e6),
 }
 
 PERCENT_ABOVE = 1.05
-"""Some exporters do print percent: a larger ratio than this is one."""
+"""Some exporters do print percent: where one ratio is larger than this, all are percentages."""
+
+MIG_INDICES = 100
+"""Instances are numbered from here on, GPU by GPU, out of the way of whole GPUs."""
 
 Key = tuple[int, str]
 """(GPU index, MIG instance or "")."""
@@ -42,16 +45,21 @@ Key = tuple[int, str]
 
 def observations(snapshots: list[Snapshot]) -> list[Observation]:
     """Activity and readings of every GPU and instance, averaged over the snapshots."""
-    keys = sorted({_key(s.labels) for shot in snapshots for s in shot.samples if s.name.startswith(PREFIX)})
+    by_key: dict[Key, list[list[Sample]]] = {}
+    for place, shot in enumerate(snapshots):
+        for sample in shot.samples:
+            if sample.name.startswith(PREFIX) and sample.value >= 0.0:
+                rows = by_key.setdefault(_key(sample.labels), [[] for _ in snapshots])
+                rows[place].append(sample)
+    scale = _ratio_scale(snapshots)
     found = []
-    for key in keys:
-        mine = [[s for s in shot.samples if s.name.startswith(PREFIX) and _key(s.labels) == key] for shot in snapshots]
+    for key, mine in sorted(by_key.items()):
         sources = ", ".join(dict.fromkeys(shot.source for shot, rows in zip(snapshots, mine, strict=True) if rows))
         device = _device(key, [s for rows in mine for s in rows])
-        activity = {name: _mean_ratio(mine, names) for name, names in _RATIOS.items()}
+        activity = {name: _mean_ratio(mine, names, scale) for name, names in _RATIOS.items()}
         if any(v is not None for v in activity.values()):
             found.append(Observation(source=sources, payload=Activity(window_s=None, **activity), device=device))
-        readings = {name: _series(mine, metric, scale) for name, (metric, scale) in _READINGS.items()}
+        readings = {name: _series(mine, metrics, factor) for name, (metrics, factor) in _READINGS.items()}
         if not all(np.isnan(v).all() for v in readings.values()):
             blank = np.full(len(mine), np.nan)
             payload = Samples(interval_s=None, power_limited=blank, thermally_limited=blank, **readings)
@@ -60,8 +68,11 @@ def observations(snapshots: list[Snapshot]) -> list[Observation]:
 
 
 def _key(labels: Mapping[str, str]) -> Key:
-    index = labels.get("gpu", "0")
-    return int(index) if index.isdigit() else 0, labels.get("GPU_I_ID", "")
+    return _whole(labels.get("gpu", "")) or 0, labels.get("GPU_I_ID", "")
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) <= 4 else None
 
 
 def _device(key: Key, samples: list[Sample]) -> Device:
@@ -69,8 +80,9 @@ def _device(key: Key, samples: list[Sample]) -> Device:
         return next((s.labels[name] for s in samples if s.labels.get(name)), None)
 
     clocks = [s.value * 1e6 for s in samples if s.name == "DCGM_FI_DEV_MEM_CLOCK" and s.value > 0]
+    instance = _whole(key[1])
     return Device(
-        index=key[0] * 100 + int(key[1]) if key[1].isdigit() else key[0],
+        index=key[0] if instance is None else MIG_INDICES * (1 + key[0]) + instance,
         uuid=label("UUID"),
         name=label("modelName"),
         vendor="NVIDIA",
@@ -79,13 +91,18 @@ def _device(key: Key, samples: list[Sample]) -> Device:
     )
 
 
-def _mean_ratio(mine: list[list[Sample]], names: tuple[str, ...]) -> float | None:
+def _ratio_scale(snapshots: list[Snapshot]) -> float:
+    """1, or 0.01 where the exporter prints percent."""
+    names = {name for names in _RATIOS.values() for name in names}
+    largest = max((s.value for shot in snapshots for s in shot.samples if s.name in names), default=0.0)
+    return 0.01 if largest > PERCENT_ABOVE else 1.0
+
+
+def _mean_ratio(mine: list[list[Sample]], names: tuple[str, ...], scale: float) -> float | None:
     values = [s.value for rows in mine for s in rows if s.name in names]
-    if not values:
-        return None
-    mean = sum(values) / len(values)
-    return mean / 100.0 if mean > PERCENT_ABOVE else mean
+    return scale * sum(values) / len(values) if values else None
 
 
-def _series(mine: list[list[Sample]], metric: str, scale: float) -> np.ndarray:
-    return np.array([next((s.value * scale for s in rows if s.name == metric), np.nan) for rows in mine])
+def _series(mine: list[list[Sample]], metrics: tuple[str, ...], factor: float) -> np.ndarray:
+    """One value a snapshot, the largest where several metrics say the same; NaN where not stated."""
+    return np.array([max((s.value * factor for s in rows if s.name in metrics), default=np.nan) for rows in mine])

@@ -30,10 +30,12 @@ WANTED = (
 )
 """Beginnings of the names that some reader asks for."""
 
-_NUMBER = r"(?:[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|[-+]?Inf)"
-_SAMPLE = re.compile(rf"^([A-Za-z_:][\w:]*)(\{{.*\}})?[ \t]+{_NUMBER}(?:[ \t]+-?\d+)?\s*$")
-_TYPE = re.compile(r"^#\s*(?:TYPE|HELP)\s+(\S+)")
-_CAPTURED = re.compile(r"^#\s*captured_at:?\s+(\S+)", re.IGNORECASE)
+_NUMBER = r"(?:[-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?|NaN|[-+]?Inf)"
+_SAMPLE = re.compile(rf"([A-Za-z_:][\w:]*+(?:\{{.*\}})?)[ \t]++{_NUMBER}(?:[ \t]++-?\d++)?\s*+")
+_FAMILY = re.compile(r"#\s*(TYPE|HELP)\s+(\S+)")
+_CAPTURED = re.compile(r"#\s*captured_at:?\s+(\S+)", re.IGNORECASE)
+_RAY = ("ray_vllm_", "vllm:")
+"""Ray spells vLLM's names its own way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,57 +77,84 @@ class Scrapes(Contents):
 def recognises(dump: Dump) -> bool:
     """HELP and TYPE comments, or several lines that parse as samples."""
     lines = dump.head_text.splitlines()[:4000]
-    if any(_TYPE.match(line) for line in lines):
+    if any(_FAMILY.match(line) for line in lines):
         return True
-    samples = sum(bool(_SAMPLE.match(line)) for line in lines[:200])
-    return samples >= 3 and samples >= 0.8 * sum(bool(line.strip()) for line in lines[:200])
+    stated = [line for line in lines[:200] if line.strip()]
+    samples = sum(bool(_SAMPLE.fullmatch(line)) for line in stated)
+    return samples >= 3 and samples >= 0.8 * len(stated)
 
 
 def read(dump: Dump) -> Scrapes:
-    """The snapshots in a file; a scrape appended to another is told apart by families that begin anew.
+    """The snapshots in a file; a scrape appended to another is told apart by what begins anew.
 
     Raises:
         UnreadableDump: no metric that any reader knows.
     """
-    found: list[Snapshot] = []
-    saved = _modified(dump.path)
-    lines: list[str] = []
-    begun: set[str] = set()
-    captured: float | None = None
-    ignored = 0
-    any_sample = False
+    scrapes = _Splitter(dump.path)
     for line in dump.lines():
-        comment = line.startswith("#")
-        stamp = _CAPTURED.match(line) if comment else None
-        family = _TYPE.match(line) if comment else None
-        key = f"{line.split(None, 2)[1]} {family[1]}" if family else None
-        if stamp or (key is not None and key in begun):
-            if lines:
-                found.append(_snapshot(dump.path, lines, captured, saved))
-            lines, begun = [], set()
-            captured = _when(stamp[1]) if stamp else None
-        if key is not None:
-            begun.add(key)
-        if comment or not line.strip():
-            continue
-        any_sample = True
-        if not line.startswith(WANTED) or "_bucket{" in line:
-            continue
-        if _SAMPLE.match(line):
-            lines.append(line)
-        else:
-            ignored += 1
-    if lines:
-        found.append(_snapshot(dump.path, lines, captured, saved))
-    if not found:
-        what = "has samples, but none of a serving engine or of dcgm-exporter" if any_sample else "holds no sample"
+        scrapes.take(line)
+    scrapes.close()
+    if not scrapes.found:
+        what = "has samples, but none of a serving engine or of dcgm-exporter" if scrapes.sampled else "holds no sample"
         raise UnreadableDump(
             dump.path, f"the Prometheus text {what}", hint="curl -s HOST:PORT/metrics > a.prom, of the engine itself"
         )
     warnings = [dump.cut_short] if dump.cut_short else []
-    if ignored:
-        warnings.append(f"{ignored} samples without a number were left out")
-    return Scrapes(kind=KIND, observations=(), warnings=tuple(warnings), snapshots=tuple(found))
+    if scrapes.ignored:
+        warnings.append(f"{scrapes.ignored} samples without a number were left out")
+    return Scrapes(kind=KIND, observations=(), warnings=tuple(warnings), snapshots=tuple(scrapes.found))
+
+
+class _Splitter:
+    """Lines into scrapes: one begins with a time stamp, or where a family (without comments, a series) recurs."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.saved = _modified(path)
+        self.found: list[Snapshot] = []
+        self.lines: list[str] = []
+        self.begun: set[str] = set()
+        self.captured: float | None = None
+        self.commented = False
+        self.sampled = False
+        self.ignored = 0
+
+    def take(self, line: str) -> None:
+        """One line of the file."""
+        if line.startswith("#"):
+            self._comment(line)
+            return
+        self.sampled = self.sampled or bool(line.strip())
+        if not line.startswith(WANTED) or line.partition("{")[0].endswith("_bucket"):
+            return
+        sample = _SAMPLE.fullmatch(line)
+        if sample is None:
+            self.ignored += 1
+            return
+        if not self.commented:
+            self._begin(sample[1])
+        self.lines.append(line)
+
+    def close(self) -> None:
+        """End the scrape."""
+        if self.lines:
+            self.found.append(_snapshot(self.path, self.lines, self.captured, self.saved))
+        self.lines, self.begun, self.captured = [], set(), None
+
+    def _comment(self, line: str) -> None:
+        stamp = _CAPTURED.match(line)
+        family = _FAMILY.match(line)
+        if stamp is not None:
+            self.close()
+            self.captured = _when(stamp[1])
+        elif family is not None:
+            self.commented = True
+            self._begin(f"{family[1]} {family[2]}")
+
+    def _begin(self, mark: str) -> None:
+        if mark in self.begun:
+            self.close()
+        self.begun.add(mark)
 
 
 def _snapshot(path: str, lines: list[str], captured: float | None, saved: float | None) -> Snapshot:
@@ -135,7 +164,8 @@ def _snapshot(path: str, lines: list[str], captured: float | None, saved: float 
         if stamp is None and timestamp is not None:
             stamp = timestamp
         if isfinite(value):
-            samples.append(Sample(name, labels, value))
+            plain = _RAY[1] + name.removeprefix(_RAY[0]) if name.startswith(_RAY[0]) else name
+            samples.append(Sample(plain, labels, value))
     start = next((s.value for s in samples if s.name == "process_start_time_seconds"), None)
     return Snapshot(source=path, samples=tuple(samples), taken_at_s=stamp, saved_at_s=saved, process_start_s=start)
 

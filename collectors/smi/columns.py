@@ -17,6 +17,7 @@ class Column(Enum):
     GPU = auto()
     NAME = auto()
     UUID = auto()
+    BUS = auto()
     TIME = auto()
     SM = auto()
     MEMORY = auto()
@@ -35,7 +36,6 @@ class Column(Enum):
     THERMAL_VIOLATION = auto()
     POWER_LIMITED = auto()
     THERMALLY_LIMITED = auto()
-    MIG_MODE = auto()
     PID = auto()
     ENGINE_ACTIVE = auto()
     SM_ACTIVE = auto()
@@ -54,6 +54,8 @@ _NAMES: dict[str, Column] = {
     "gpu_name": Column.NAME,
     "uuid": Column.UUID,
     "gpu_uuid": Column.UUID,
+    "pci.bus_id": Column.BUS,
+    "gpu_bus_id": Column.BUS,
     "time": Column.TIME,
     "timestamp": Column.TIME,
     "sm": Column.SM,
@@ -75,8 +77,8 @@ _NAMES: dict[str, Column] = {
     "utilization.ofa": Column.OPTICAL_FLOW,
     "pwr": Column.POWER,
     "power.draw": Column.POWER,
-    "power.draw.instant": Column.POWER,
     "power.draw.average": Column.POWER,
+    "power.draw.instant": Column.POWER,
     "power_w": Column.POWER,
     "enforced.power.limit": Column.POWER_LIMIT,
     "power.limit": Column.POWER_LIMIT,
@@ -84,19 +86,46 @@ _NAMES: dict[str, Column] = {
     "clocks.sm": Column.SM_CLOCK,
     "clocks.current.sm": Column.SM_CLOCK,
     "sm_clock_mhz": Column.SM_CLOCK,
+    "clocks.gr": Column.SM_CLOCK,
+    "clocks.current.graphics": Column.SM_CLOCK,
     "mclk": Column.MEMORY_CLOCK,
     "clocks.mem": Column.MEMORY_CLOCK,
     "clocks.current.memory": Column.MEMORY_CLOCK,
     "memory_clock_mhz": Column.MEMORY_CLOCK,
     "clocks.max.sm": Column.MAX_SM_CLOCK,
+    "clocks.max.gr": Column.MAX_SM_CLOCK,
+    "clocks.max.graphics": Column.MAX_SM_CLOCK,
     "clocks.max.memory": Column.MAX_MEMORY_CLOCK,
     "clocks.max.mem": Column.MAX_MEMORY_CLOCK,
     "memory.total": Column.MEMORY_TOTAL,
     "pviol": Column.POWER_VIOLATION,
     "tviol": Column.THERMAL_VIOLATION,
-    "mig.mode.current": Column.MIG_MODE,
     "pid": Column.PID,
 }
+_RANK = {name: rank for rank, name in enumerate(_NAMES)}
+
+_MEASURED_WORDS = frozenset({"power_w", "gpu_util", "gpu_util_pct", "sm_clock_mhz", "memory_clock_mhz"})
+_MEASURED_FAMILIES = ("utilization.", "power.draw", "clocks.", "temperature.gpu", "memory.used", "pci.bus_id")
+
+FRACTIONS = frozenset(
+    {
+        Column.SM,
+        Column.MEMORY,
+        Column.ENCODER,
+        Column.DECODER,
+        Column.JPEG,
+        Column.OPTICAL_FLOW,
+        Column.ENGINE_ACTIVE,
+        Column.SM_ACTIVE,
+        Column.SM_OCCUPANCY,
+        Column.TENSOR_ACTIVE,
+        Column.DRAM_ACTIVE,
+        Column.FP64_ACTIVE,
+        Column.FP32_ACTIVE,
+        Column.FP16_ACTIVE,
+    }
+)
+"""Parts of a whole: below 0 or above 1 they are no reading."""
 
 _DEFAULT_UNITS = {
     Column.SM: "%",
@@ -125,7 +154,7 @@ _GPM: tuple[tuple[str, Column], ...] = (
     (r"^smutil|^smact", Column.SM_ACTIVE),
     (r"^smocc", Column.SM_OCCUPANCY),
     (r"^(any)?(ten|tns)|^anyt", Column.TENSOR_ACTIVE),
-    (r"dram", Column.DRAM_ACTIVE),
+    (r"^dram(?!c)", Column.DRAM_ACTIVE),
     (r"^fp64", Column.FP64_ACTIVE),
     (r"^fp32", Column.FP32_ACTIVE),
     (r"^fp16", Column.FP16_ACTIVE),
@@ -144,6 +173,17 @@ def column_of(name: str, unit: str = "") -> Column | None:
             return Column.POWER_LIMITED
         return Column.THERMALLY_LIMITED if reason[1] in _THERMAL_REASONS else None
     return _NAMES.get(lowered)
+
+
+def rank_of(name: str) -> int:
+    """Which of several columns that state the same speaks: the lower, wherever they stand in the table."""
+    return _RANK.get(name.strip().lower(), len(_RANK))
+
+
+def is_measured(name: str) -> bool:
+    """Whether only nvidia-smi, or a recorder of its readings, names a column so."""
+    lowered = name.strip().lower()
+    return lowered.startswith(_MEASURED_FAMILIES) or lowered in _MEASURED_WORDS
 
 
 def scale_of(column: Column, unit: str) -> float:
