@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -38,6 +39,12 @@ def phase_of(name: str) -> Phase | None:
     return said[0] if len(said) == 1 else None
 
 
+@lru_cache(maxsize=4096)
+def is_mark(name: str) -> bool:
+    """Whether a range's name says a step or a phase."""
+    return _STEP.match(name) is not None or phase_of(name) is not None
+
+
 def step_starts(marks: Sequence[Mark]) -> Ns:
     """Where profiler steps begin, sorted, shape (steps,)."""
     return np.array(sorted(m.start for m in marks if _STEP.match(m.name)), np.int64)
@@ -48,9 +55,8 @@ def by_phase(marks: Sequence[Mark], events: DeviceEvents) -> list[tuple[Phase, D
 
     A stretch runs from the first event of one range to the first event of the next, of either phase.
     """
-    said = sorted(
-        (m.start, m.end, phase) for m in marks if not _STEP.match(m.name) and (phase := phase_of(m.name)) is not None
-    )
+    named = ((m, phase_of(m.name)) for m in marks if not _STEP.match(m.name))
+    said = list(_innermost((m.start, m.end, phase) for m, phase in named if phase is not None))
     known = events.launch_start != NOT_LAUNCHED
     if not said or not known.any():
         return []
@@ -75,3 +81,29 @@ def by_phase(marks: Sequence[Mark], events: DeviceEvents) -> list[tuple[Phase, D
             mine = inside & (is_decode[np.maximum(mark, 0)] == (phase is Phase.DECODE))
             found.append((phase, events.chosen(mine), window))
     return found
+
+
+def _innermost(ranges: Iterable[tuple[int, int, Phase]]) -> Iterator[tuple[int, int, Phase]]:
+    """Disjoint (start, end, phase), sorted: inside a range of the other phase the inner one speaks."""
+    around: list[tuple[int, Phase]] = []
+    at = 0
+    for start, end, phase in sorted(ranges, key=lambda found: (found[0], -found[1], found[2])):
+        for stretch in _closed(around, at, start):
+            yield stretch
+            at = stretch[1]
+        if around and around[-1][1] is phase and end <= around[-1][0]:
+            continue
+        if around and start > at:
+            yield at, start, around[-1][1]
+        at = start
+        around.append((end, phase))
+    yield from _closed(around, at, None)
+
+
+def _closed(around: list[tuple[int, Phase]], at: int, until: int | None) -> Iterator[tuple[int, int, Phase]]:
+    """What is left from ``at`` of the open ranges that end by a moment, innermost first; they are taken off."""
+    while around and (until is None or around[-1][0] <= until):
+        end, phase = around.pop()
+        if end > at:
+            yield at, end, phase
+            at = end

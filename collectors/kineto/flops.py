@@ -1,7 +1,8 @@
 """FLOPs and bytes of traced operations from their recorded input shapes.
 
 Only operations that launch kernels themselves are counted, so that aten::linear is not added to the
-aten::addmm inside it. Products cost 2·m·n·k; attention 4·b·h·q·k·d, as PyTorch's own FLOP counter has it.
+aten::addmm inside it; a kernel names the innermost operation, which for attention is the one ending in
+_forward. Products cost 2·m·n·k; attention 4·b·h·q·k·d, as PyTorch's own FLOP counter has it.
 """
 
 from __future__ import annotations
@@ -43,9 +44,24 @@ def _attention(q: Shape, k: Shape, v: Shape) -> Work:
     return flops, float(prod(q) + prod(k) + prod(v) + b * h * tokens * d_v)
 
 
+def _tokens_first(shape: Shape) -> Shape:
+    """[b, tokens, h, d] as [b, h, tokens, d]."""
+    b, tokens, h, d = shape
+    return b, h, tokens, d
+
+
+def _inner_attention(shapes: list[Shape]) -> Work:
+    """What flash and memory-efficient attention hand to their kernels."""
+    if any(len(shape) == 1 for shape in shapes[3:6]):
+        raise ValueError("packed sequences: their lengths are not in the shapes")
+    q, k, v = (_tokens_first(shape) for shape in shapes[:3])
+    return _attention(q, k, v)
+
+
 _RULES: dict[str, Callable[[list[Shape]], Work]] = {
     "aten::mm": lambda s: _product(s[0], s[1]),
     "aten::addmm": lambda s: _product(s[1], s[2]),
+    "aten::_addmm_activation": lambda s: _product(s[1], s[2]),
     "aten::bmm": lambda s: _batched(s[0], s[1]),
     "aten::baddbmm": lambda s: _batched(s[1], s[2]),
     "aten::_scaled_mm": lambda s: _product(s[0], s[1]),
@@ -53,9 +69,15 @@ _RULES: dict[str, Callable[[list[Shape]], Work]] = {
     "aten::_scaled_dot_product_flash_attention": lambda s: _attention(s[0], s[1], s[2]),
     "aten::_scaled_dot_product_efficient_attention": lambda s: _attention(s[0], s[1], s[2]),
     "aten::_scaled_dot_product_cudnn_attention": lambda s: _attention(s[0], s[1], s[2]),
+    "aten::_flash_attention_forward": _inner_attention,
+    "aten::_efficient_attention_forward": _inner_attention,
+    "aten::_cudnn_attention_forward": lambda s: _attention(s[0], s[1], s[2]),
 }
 
 OPERATION_NAMES = tuple(_RULES)
+
+MOST_FLOPS = 1e24
+"""No single operation does more."""
 
 _ELEMENT_BYTES = {
     "float": 4,
@@ -99,8 +121,10 @@ class OperationLog:
         if rule is None or not isinstance(dims, list):
             return
         try:
-            flops, elements = rule([[int(n) for n in shape] for shape in dims if isinstance(shape, list)])
+            flops, elements = rule([[int(n) for n in shape] if isinstance(shape, list) else [] for shape in dims])
         except (ValueError, IndexError, TypeError, OverflowError):
+            return
+        if not (0.0 < flops < MOST_FLOPS and 0.0 < elements < MOST_FLOPS):
             return
         first = next((t for t in types if isinstance(t, str) and t), "") if isinstance(types, list) else ""
         size, dtype = element_type(first)
@@ -121,7 +145,7 @@ class OperationLog:
         rows = len(self._signatures)
         kernel_ns = np.bincount(signature[place[match]], weights=length_ns[match], minlength=rows)
         calls = np.bincount(signature[np.unique(place[match])], minlength=rows)
-        return tuple(
+        found = [
             OperationTotal(
                 name=name,
                 flops=flops * int(calls[i]),
@@ -132,4 +156,5 @@ class OperationLog:
             )
             for (name, flops, moved, dtype), i in self._signatures.items()
             if calls[i]
-        )
+        ]
+        return tuple(sorted(found, key=lambda op: (-op.device_s, op.name, -op.flops, -op.bytes)))

@@ -1,13 +1,16 @@
 """Cutting a Chrome trace into its events without parsing it, in bounded memory.
 
 A trace is one JSON object whose ``traceEvents`` array holds nearly all of it. Writers lay the array out
-in one of two ways, and each gives a separator that cannot occur inside an event: a line break with the
-array's own indentation, or, on one line, ``}, {"``. Where neither holds, objects are walked one by one.
+in one of two ways, and each gives a separator to split at: a line break with the array's own indentation,
+or, on one line, ``}, {"``. An array of objects inside an event, or behind the events, may repeat it; from
+there on, and where neither layout holds, objects are walked one by one. What is left are names that end in
+``}, {``: their events come out damaged.
 """
 
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,9 +19,28 @@ EVENT_LIMIT = 1 << 25
 
 TAIL_BYTES = 1 << 22
 
+_SAMPLE = 1 << 17
+"""Bytes at the beginning that show the layout."""
+
+_HELD_BYTES = 1 << 20
+"""What follows the array is shorter than that."""
+
 _ARRAY = re.compile(rb'"traceEvents"\s*:\s*\[')
-_TIMED_OPENING = re.compile(rb'\{\s*"ph": ?"X", ?"cat": ?"(?=\w+", ?"name")')
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+_TIMED_OPENING = re.compile(rb'\{\s*"ph": ?"X",\s*"cat": ?"(?=\w+",\s*"name")')
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_NESTED = 5
+"""Levels of brackets matched at one go; deeper ones are counted."""
+
+
+def _value(levels: int) -> bytes:
+    """A pattern of one object or array without deeper ones than that."""
+    deeper = b"|" + _value(levels - 1) if levels > 1 else b""
+    return rb'[{\[](?:[^"{}\[\]]++|' + _STRING + deeper + rb")*+[}\]]"
+
+
+_COMPLETE_VALUE = 1
+_STRINGS = _STRING + rb'(?:[^"{}\[\]]*+' + _STRING + rb")*+"
+_TOKEN = re.compile(b"(" + _value(_NESTED) + b")|(" + _STRINGS + rb')|[{}\["\]]', re.DOTALL)
 
 
 class NotATrace(Exception):
@@ -29,13 +51,20 @@ class NotATrace(Exception):
 class Layout:
     """How events are separated: ``separator`` between them, of which ``left`` and ``right`` belong to the events.
 
-    Kineto itself opens every timed event alike; its category then stands at ``category_at`` of the piece.
+    ``opening`` begins an array of objects written like the events. Kineto itself opens every timed event
+    alike; its category then stands at ``category_at`` of the piece.
     """
 
     separator: bytes
     left: bytes
     right: bytes
+    opening: bytes = b""
     category_at: int | None = None
+
+    @property
+    def on_one_line(self) -> bool:
+        """Without line breaks arrays inside events are written like the array of events."""
+        return b"\n" not in self.separator
 
     def joined(self, pieces: list[bytes]) -> bytes:
         """Pieces back to a JSON array."""
@@ -45,17 +74,34 @@ class Layout:
         """One piece as a JSON array."""
         return b"[" + self.right + piece + self.left + b"]"
 
+    def piece(self, event: bytes) -> bytes | None:
+        """A whole event less what ``joined`` adds to it; None for one without content."""
+        if not self.left:
+            return event[len(self.right) :]
+        inner = event[1:-1].strip()
+        return inner[1:] if inner else None
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """Complete objects at the start of a buffer: where the last one ends, and whether the array ended there."""
+
+    objects: list[bytes]
+    end: int
+    closed: bool
+
 
 class EventScanner:
     """Iterates over lists of pieces, each piece one event less the parts its layout took.
 
-    After iteration ``envelope`` is the JSON around the array (array emptied), and ``truncated`` tells
-    whether the array ended early.
+    After iteration ``head`` and ``tail`` are the JSON around the array's content, ``tail`` None if the file
+    ended before it, which ``truncated`` then tells.
     """
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
-        self.envelope = b"{}"
+        self.head = b'{"traceEvents":['
+        self.tail: bytes | None = None
         self.truncated = False
         self.layout = Layout(b"", b"", b"")
 
@@ -65,24 +111,17 @@ class EventScanner:
         Raises:
             NotATrace: no array of events, or an event beyond any size.
         """
-        head, buffer = self._find_array()
-        tail: bytes | None = None
+        self.head, buffer = self._find_array()
         buffer = self._grow(buffer.lstrip())
         if buffer[:1] == b"]":
-            tail = buffer
+            self.tail = self._more(buffer, TAIL_BYTES)
+        elif not buffer:
+            self.truncated = True
         elif buffer[:1] != b"{":
-            self.truncated = not buffer
-            tail = b"]"
-            if buffer:
-                raise NotATrace("the events are not JSON objects")
+            raise NotATrace("the events are not JSON objects")
         else:
-            self.layout = _layout_of(head, buffer)
-            yield_from = self._separated if self.layout.separator else self._walked
-            for pieces, rest in yield_from(buffer):
-                if pieces:
-                    yield pieces
-                tail = rest
-        self.envelope = head + (tail if tail is not None else b"]}")
+            self.layout = _layout_of(buffer)
+            yield from self._separated(buffer) if self.layout.separator else self._walked(buffer)
 
     def _find_array(self) -> tuple[bytes, bytes]:
         buffer = b""
@@ -90,7 +129,7 @@ class EventScanner:
             buffer += chunk
             stripped = buffer.lstrip(b"\xef\xbb\xbf \t\r\n")
             if stripped[:1] == b"[":
-                return b'{"traceEvents":[', stripped[1:]
+                return self.head, stripped[1:]
             found = _ARRAY.search(buffer)
             if found:
                 return buffer[: found.end()].lstrip(b"\xef\xbb\xbf"), buffer[found.end() :]
@@ -100,101 +139,105 @@ class EventScanner:
 
     def _grow(self, buffer: bytes) -> bytes:
         """At least a few events, so that the layout shows."""
-        while len(buffer) < 1 << 17:
-            chunk = next(self._chunks, b"")
-            if not chunk:
-                break
+        while len(buffer) < _SAMPLE and (chunk := next(self._chunks, b"")):
             buffer = (buffer + chunk).lstrip()
         return buffer
 
-    def _separated(self, buffer: bytes) -> Iterator[tuple[list[bytes], bytes | None]]:
+    def _separated(self, buffer: bytes) -> Iterator[list[bytes]]:
+        """Split at separators. What may belong to the end of the file is held back: the array may end in it."""
         layout = self.layout
+        held: deque[bytes] = deque()
         buffer = buffer[len(layout.right) :]
-        for chunk in self._chunks:
-            buffer += chunk
+        while not (layout.on_one_line and layout.opening in buffer):
             cut = buffer.rfind(layout.separator)
-            if cut < 0:
-                if len(buffer) > EVENT_LIMIT:
-                    end = self._array_end(layout.right + buffer)
-                    if end is None:
-                        raise NotATrace(f"an event larger than {EVENT_LIMIT >> 20} MB")
-                    break
-                continue
-            yield buffer[:cut].split(layout.separator), None
-            buffer = buffer[cut + len(layout.separator) :]
-        pieces = buffer.split(layout.separator)
-        last = layout.right + pieces.pop()
-        objects, rest = walk(last)
-        if rest is None:
-            self.truncated = True
-        whole = [o[len(layout.right) : len(o) - len(layout.left) if layout.left else None] for o in objects]
-        yield pieces + whole, rest[:TAIL_BYTES] if rest is not None else None
-
-    def _array_end(self, buffer: bytes) -> int | None:
-        _, rest = walk(buffer)
-        return None if rest is None else len(buffer) - len(rest)
-
-    def _walked(self, buffer: bytes) -> Iterator[tuple[list[bytes], bytes | None]]:
-        while True:
-            objects, rest = walk(buffer)
-            if rest is not None:
-                yield objects, rest[:TAIL_BYTES]
-                return
-            consumed = _last_end(buffer, objects)
-            if objects:
-                yield objects, None
-            buffer = buffer[consumed:]
+            if cut >= 0:
+                held.append(buffer[:cut])
+                buffer = buffer[cut + len(layout.separator) :]
+                while sum(map(len, held)) - len(held[0]) > _HELD_BYTES:
+                    yield held.popleft().split(layout.separator)
+            elif len(buffer) > EVENT_LIMIT:
+                break
             chunk = next(self._chunks, b"")
             if not chunk:
-                self.truncated = True
-                return
+                break
             buffer += chunk
+        while held and layout.opening not in held[0]:
+            yield held.popleft().split(layout.separator)
+        yield from self._walked(layout.right + layout.separator.join([*held, buffer]))
+
+    def _walked(self, buffer: bytes) -> Iterator[list[bytes]]:
+        """Objects one by one; where one does not end in the buffer, twice as much is looked at next."""
+        while True:
+            found = walk(buffer)
+            pieces = [self.layout.piece(event) for event in found.objects]
+            yield [piece for piece in pieces if piece is not None]
+            buffer = buffer[found.end :]
+            if found.closed:
+                self.tail = self._more(buffer, TAIL_BYTES)
+                return
             if len(buffer) > EVENT_LIMIT:
                 raise NotATrace(f"an event larger than {EVENT_LIMIT >> 20} MB")
+            longer = self._more(buffer, min(2 * len(buffer), EVENT_LIMIT) + 1)
+            if len(longer) == len(buffer):
+                self.truncated = True
+                return
+            buffer = longer
+
+    def _more(self, buffer: bytes, size: int) -> bytes:
+        """The buffer and what follows it, at least of a size unless the file ends."""
+        parts = [buffer]
+        missing = size - len(buffer)
+        while missing > 0 and (chunk := next(self._chunks, b"")):
+            parts.append(chunk)
+            missing -= len(chunk)
+        return b"".join(parts)
 
 
-def _layout_of(head: bytes, buffer: bytes) -> Layout:
+def _layout_of(buffer: bytes) -> Layout:
     """The separator that occurs between the first two events, or none."""
-    objects, _ = walk(buffer[: 1 << 17], at_most=2)
-    if len(objects) < 2:
+    sample = buffer[:_SAMPLE]
+    first = walk(sample, at_most=1)
+    second = walk(sample[first.end :], at_most=1)
+    if not first.objects or not second.objects:
         return Layout(b"", b"", b"")
-    first_end = buffer.find(objects[0]) + len(objects[0])
-    between = buffer[first_end : buffer.find(objects[1], first_end)]
+    following = second.objects[0]
+    between = sample[first.end : first.end + second.end - len(following)]
+    opening = _TIMED_OPENING.search(sample)
+    timed = sample.count(b'"ph": "X"') + sample.count(b'"ph":"X"')
+    at = len(opening[0]) if opening is not None and timed == sample.count(opening[0]) else None
     if b"\n" in between and between[:1] == b",":
-        opening = _TIMED_OPENING.search(buffer[: 1 << 17])
-        usual = opening is not None and buffer.count(b'"ph": "X"', 0, 1 << 17) == buffer.count(opening[0], 0, 1 << 17)
-        return Layout(between + b"{", b"", b"{", len(opening[0]) - 1 if opening is not None and usual else None)
-    if between.strip() == b"," and objects[1][:2] == b'{"':
-        return Layout(b"}" + between + b'{"', b"}", b'{"')
+        return Layout(between + b"{", b"", b"{", b"[" + between[1:] + b"{", None if at is None else at - 1)
+    if between.strip() == b"," and following[:2] == b'{"':
+        alike = opening is not None and opening[0][:2] == b'{"'
+        return Layout(b"}" + between + b'{"', b"}", b'{"', b"[{", at - 2 if at is not None and alike else None)
     return Layout(b"", b"", b"")
 
 
-def walk(buffer: bytes, *, at_most: int | None = None) -> tuple[list[bytes], bytes | None]:
-    """The complete objects at the start of an array's inside, and what follows its ``]``.
+def walk(buffer: bytes, *, at_most: int | None = None) -> Walked:
+    """The complete objects at the start of an array's inside, up to its ``]`` if that is there.
 
-    The second value is None when the array does not end in the buffer. Strings are respected.
+    Strings are respected; one that does not end in the buffer ends the walk.
     """
     objects: list[bytes] = []
-    depth = 0
-    start = 0
+    depth = start = end = 0
     for token in _TOKEN.finditer(buffer):
         letter = buffer[token.start()]
-        if letter in b"{[":
+        if token.lastindex == _COMPLETE_VALUE:
             if depth == 0:
-                start = token.start()
+                end = token.end()
+                objects.append(token[0])
+        elif letter in b"{[":
+            start = token.start() if depth == 0 else start
             depth += 1
         elif letter in b"}]":
             if depth == 0:
-                return objects, buffer[token.start() :]
+                return Walked(objects, token.start(), True)
             depth -= 1
             if depth == 0:
-                objects.append(buffer[start : token.end()])
-                if at_most is not None and len(objects) >= at_most:
-                    return objects, None
-    return objects, None
-
-
-def _last_end(buffer: bytes, objects: list[bytes]) -> int:
-    if not objects:
-        return 0
-    return buffer.rfind(objects[-1]) + len(objects[-1])
+                end = token.end()
+                objects.append(buffer[start:end])
+        elif token.lastindex is None:
+            break
+        if len(objects) == at_most:
+            break
+    return Walked(objects, end, False)

@@ -9,9 +9,10 @@ import msgspec
 import numpy as np
 
 from collectors.dump import Contents, Dump
-from collectors.kineto.events import Columns, launches, mended
+from collectors.kineto.columns import Columns, launches
+from collectors.kineto.events import UNDECODABLE, mended
 from collectors.kineto.scanner import EventScanner, NotATrace
-from collectors.marks import Mark, by_phase, step_starts
+from collectors.marks import by_phase, step_starts
 from heuristics.errors import UnreadableDump
 from heuristics.intervals import Spans, merged, union
 from heuristics.observations import Observation
@@ -21,7 +22,12 @@ from heuristics.timeline import DeviceEvents, Recording, step_lengths_s, summari
 KIND = "Kineto trace"
 
 GRAPH_CAPTURE_EVENTS = 20_000
+CALLS_PER_KERNEL = 100
 """A trace with this many calls but hardly a kernel recorded a capture, not a run."""
+
+CAPTURE_HINT = ", as while CUDA graphs are captured; trace a later step"
+
+MOST_OF_ANYTHING = 1e15
 
 
 def recognises(dump: Dump) -> bool:
@@ -53,10 +59,12 @@ def read(dump: Dump) -> Contents:
         raise UnreadableDump(dump.path, "the trace holds no events", hint="record it with torch.profiler")
     if columns.unusable and columns.unusable == seen:
         raise UnreadableDump(dump.path, "none of its events can be read")
-    envelope = _envelope(scanner.envelope)
+    envelope = _envelope(scanner.head, scanner.tail)
     observations = _observations(dump.path, columns, envelope)
     if not observations:
-        warnings.append("no GPU activity recorded" + _capture_hint(columns))
+        warnings.append("no GPU activity recorded" + _why_none(columns))
+    elif _is_capture(columns):
+        warnings.append("many calls and hardly a kernel" + CAPTURE_HINT)
     return Contents(kind=KIND, observations=tuple(observations), warnings=tuple(warnings))
 
 
@@ -71,21 +79,27 @@ def _warnings(dump: Dump, scanner: EventScanner, columns: Columns | None, seen: 
     return found
 
 
-def _capture_hint(columns: Columns) -> str:
-    if len(columns.call_correlation) > GRAPH_CAPTURE_EVENTS:
-        return ": many calls and no kernels, as while CUDA graphs are captured; trace a later step"
+def _is_capture(columns: Columns) -> bool:
+    calls = len(columns.call_correlation)
+    return calls > GRAPH_CAPTURE_EVENTS and CALLS_PER_KERNEL * len(columns.start) < calls
+
+
+def _why_none(columns: Columns) -> str:
+    if _is_capture(columns):
+        return ": many calls and no kernels" + CAPTURE_HINT
     return ": trace with ProfilerActivity.CUDA, on a rank that has a GPU"
 
 
-def _envelope(text: bytes) -> dict[str, Any]:
-    """The JSON around the events; empty if it is damaged."""
-    for candidate in (text, mended(text), text.rstrip().rstrip(b",") + b"}"):
-        try:
-            found = msgspec.json.decode(candidate)
-        except (msgspec.DecodeError, RecursionError):
-            continue
-        if isinstance(found, dict):
-            return found
+def _envelope(head: bytes, tail: bytes | None) -> dict[str, Any]:
+    """The JSON around the events; what stands before them if the rest is damaged, empty if all of it is."""
+    for text in (head + (tail or b"]}"), head + b"]}"):
+        for candidate in (text, mended(text)):
+            try:
+                found = msgspec.json.decode(candidate)
+            except UNDECODABLE:
+                continue
+            if isinstance(found, dict):
+                return found
     return {}
 
 
@@ -94,15 +108,24 @@ def _device(envelope: dict[str, Any], index: int) -> Device:
     listed = envelope.get("deviceProperties") or envelope.get("computeProperties")
     for row in listed if isinstance(listed, list) else []:
         if isinstance(row, dict) and row.get("id") == index:
-            sms = row.get("numSms", row.get("multiProcessorCount"))
-            memory = row.get("totalGlobalMem")
             return Device(
                 index=index,
                 name=str(row["name"]) if row.get("name") else None,
-                memory_bytes=float(memory) if isinstance(memory, int | float) else None,
-                sm_count=sms if isinstance(sms, int) and sms > 0 else None,
+                memory_bytes=_quantity(row.get("totalGlobalMem")),
+                sm_count=_count(row.get("numSms", row.get("multiProcessorCount"))),
             )
     return Device(index=index)
+
+
+def _quantity(stated: Any) -> float | None:
+    """A positive number of a size that a device can have."""
+    usable = isinstance(stated, int | float) and not isinstance(stated, bool) and 0 < stated < MOST_OF_ANYTHING
+    return float(stated) if usable else None
+
+
+def _count(stated: Any) -> int | None:
+    found = _quantity(stated)
+    return None if found is None else int(found)
 
 
 def _observations(path: str, columns: Columns, envelope: dict[str, Any]) -> list[Observation]:
@@ -122,7 +145,6 @@ def _observations(path: str, columns: Columns, envelope: dict[str, Any]) -> list
     )
     external = np.array(columns.external, np.int64)
     host = _host(columns)
-    marks = [Mark(name, start, end) for name, start, end, on_device in columns.notes if not on_device]
     found = []
     for index in np.flatnonzero(np.bincount(device_of)):
         mine = device_of == index
@@ -135,12 +157,12 @@ def _observations(path: str, columns: Columns, envelope: dict[str, Any]) -> list
             operations=columns.operations.totals(external[mine], (chosen.end - chosen.start).astype(float)),
         )
         timeline = summarise(chosen, recording)
-        steps = step_lengths_s(chosen, step_starts(marks))
+        steps = step_lengths_s(chosen, step_starts(columns.marks))
         device = _device(envelope, int(index))
         found.append(Observation(source=path, payload=replace(timeline, step_s=steps), device=device))
         found += [
             Observation(source=path, payload=summarise(part, recording, window), device=device, phase=phase)
-            for phase, part, window in by_phase(marks, chosen)
+            for phase, part, window in by_phase(columns.marks, chosen)
         ]
     return found
 
@@ -148,6 +170,6 @@ def _observations(path: str, columns: Columns, envelope: dict[str, Any]) -> list
 def _host(columns: Columns) -> Spans | None:
     """When the host did anything: operations and calls; None where neither was recorded."""
     calls = union(np.array(columns.call_start, np.int64), np.array(columns.call_end, np.int64))
-    if len(calls) == 0 and len(columns.host) == 0:
+    if len(calls) == 0 and len(columns.host.spans) == 0:
         return None
-    return merged(columns.host, calls)
+    return merged(columns.host.spans, calls)

@@ -1,0 +1,228 @@
+"""Typed columns out of pieces of a trace: device work, the calls that launched it, marks, host activity."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from collectors.kineto.events import (
+    BEGINNING,
+    BY_BEGINNING,
+    CALLS,
+    CATEGORIES,
+    DEVICE,
+    LONGEST_NS,
+    NOTES,
+    SHAPES,
+    CallEvent,
+    Decoding,
+    DeviceArgs,
+    DeviceEvent,
+    Kind,
+    NoteEvent,
+)
+from collectors.kineto.flops import OPERATION_NAMES, OperationLog
+from collectors.kineto.host import HostOutline
+from collectors.kineto.scanner import Layout
+from collectors.kineto.times import NOT_A_TIME, all_nanoseconds
+from collectors.marks import Mark, is_mark
+from heuristics.arrays import Flags, Ns, Small
+from heuristics.timeline import NOT_LAUNCHED
+
+NAME_WITHIN = 160
+"""Bytes of a call's piece within which its name stands, where its layout is Kineto's own."""
+
+MOST_BLOCKS = 1e12
+
+GRAPH_LAUNCHES = ("cudaGraphLaunch", "cuGraphLaunch", "hipGraphLaunch")
+
+_CATEGORY = re.compile(rb'"cat"\s*:\s*"(\w+)"')
+_NAMED_OPERATION = re.compile(rb'"(?:' + b"|".join(name.encode() for name in OPERATION_NAMES) + rb')"')
+
+
+class Columns:
+    """Grows as pieces arrive; arrays of machine integers, so that a million kernels take tens of megabytes."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._decoding = Decoding(layout)
+        self._untimely = 0
+        self.names: dict[str, int] = {}
+        self.name_index = array("i")
+        self.start = array("q")
+        self.end = array("q")
+        self.device = array("i")
+        self.correlation = array("q")
+        self.external = array("q")
+        self.blocks_per_sm = array("f")
+        self.in_graph = array("b")
+        self.call_correlation = array("q")
+        self.call_start = array("q")
+        self.call_end = array("q")
+        self.call_is_graph = array("b")
+        self.marks: list[Mark] = []
+        self.operations = OperationLog()
+        self.host = HostOutline(self._decoding)
+        self.has_stacks = False
+
+    @property
+    def unusable(self) -> int:
+        """Events left out because they could not be decoded or have no sound time."""
+        return self._decoding.damaged + self._untimely
+
+    def add(self, pieces: Sequence[bytes]) -> None:
+        """Take one block of pieces."""
+        sorted_: dict[Kind, list[bytes]] = {kind: [] for kind in Kind}
+        self._sort(pieces, sorted_)
+        self.has_stacks |= bool(sorted_[Kind.STACK])
+        self._device_events(self._decoding.events(DEVICE, sorted_[Kind.DEVICE]))
+        calls = sorted_[Kind.CALL]
+        within = None if self.layout.category_at is None else NAME_WITHIN
+        launching = [p for p in calls if p.find(b"Launch", 0, within) >= 0 or p.find(b"Mem", 0, within) >= 0]
+        self._calls(self._decoding.events(CALLS, launching))
+        self._annotations(self._decoding.events(NOTES, sorted_[Kind.NOTE]))
+        operations = sorted_[Kind.OPERATION]
+        if old := sorted_[Kind.OPERATION_OR_NOTE]:
+            self._annotations(self._decoding.events(NOTES, old, again=True))
+            operations = operations + old
+        self.host.add(operations)
+        self.host.add(calls, again=True)
+        self._shapes(operations)
+
+    def _sort(self, pieces: Sequence[bytes], sorted_: dict[Kind, list[bytes]]) -> None:
+        """Each piece to the list of its kind; those of no interest nowhere."""
+        at = self.layout.category_at
+        if at is None:
+            for piece in pieces:
+                kind = CATEGORIES.get(_category(piece))
+                if kind is not None:
+                    sorted_[kind].append(piece)
+            return
+        sink = {beginning: sorted_[kind].append for beginning, kind in BY_BEGINNING.items()}.get
+        to = at + BEGINNING
+        for piece in pieces:
+            append = sink(piece[at:to])
+            if append is not None:
+                append(piece)
+
+    def _times(self, events: Sequence[DeviceEvent | CallEvent | NoteEvent]) -> tuple[Ns, Ns, Flags]:
+        """(start, end, sound) of events; unsound ones, with no time or an absurd one, are counted."""
+        start = all_nanoseconds([e.ts for e in events])
+        length = all_nanoseconds([e.dur for e in events])
+        sound = (start != NOT_A_TIME) & (length >= 0) & (length < LONGEST_NS)
+        self._untimely += int((~sound).sum())
+        return start, start + np.where(sound, length, 0), sound
+
+    def _device_events(self, events: list[DeviceEvent]) -> None:
+        if not events:
+            return
+        start, end, sound = self._times(events)
+        table = self.names
+        columns = (
+            (self.name_index, "i", [table.setdefault(e.name, len(table)) for e in events]),
+            (self.start, "q", start),
+            (self.end, "q", end),
+            (self.device, "i", [_device_index(e) for e in events]),
+            (self.correlation, "q", [clipped(e.args.correlation) for e in events]),
+            (self.external, "q", [_external(e.args) for e in events]),
+            (self.blocks_per_sm, "f", _stated_blocks([e.args.blocks for e in events])),
+            (self.in_graph, "b", [bool(e.args.graph) for e in events]),
+        )
+        _append(columns, sound)
+
+    def _calls(self, events: list[CallEvent]) -> None:
+        if not events:
+            return
+        start, end, sound = self._times(events)
+        columns = (
+            (self.call_correlation, "q", [clipped(e.args.correlation) for e in events]),
+            (self.call_start, "q", start),
+            (self.call_end, "q", end),
+            (self.call_is_graph, "b", [e.name.startswith(GRAPH_LAUNCHES) for e in events]),
+        )
+        _append(columns, sound)
+
+    def _annotations(self, events: list[NoteEvent]) -> None:
+        """Keep the steps and phases among annotations; programs write any number of others."""
+        events = [e for e in events if e.cat != "gpu_user_annotation" and is_mark(e.name)]
+        if not events:
+            return
+        start, end, sound = self._times(events)
+        self.marks += [
+            Mark(e.name, int(begin), int(finish))
+            for e, begin, finish, usable in zip(events, start, end, sound, strict=True)
+            if usable
+        ]
+
+    def _shapes(self, pieces: list[bytes]) -> None:
+        """Operations whose FLOPs follow from recorded shapes; where shapes are recorded most operations have them."""
+        if not any(b'"Input Dims"' in piece for piece in pieces[:64]):
+            return
+        named = [p for p in pieces if b'"Input Dims"' in p and _NAMED_OPERATION.search(p)]
+        for event in self._decoding.events(SHAPES, named, again=True):
+            if event.args.external is not None:
+                self.operations.add(clipped(event.args.external), event.name, event.args.dims, event.args.types)
+
+
+def _stated_blocks(blocks: list[float | None]) -> Small:
+    """Blocks per SM, NaN where not stated or not a number of blocks."""
+    found = np.array(blocks, np.float64)
+    return np.where((found >= 0.0) & (found < MOST_BLOCKS), found, np.nan).astype(np.float32)
+
+
+def _category(piece: bytes) -> bytes:
+    """The category of an event in an unknown order of keys; where it comes first, its quote went to the layout."""
+    found = _CATEGORY.search(piece) or _CATEGORY.match(b'"' + piece)
+    return b"" if found is None else found[1]
+
+
+def _append(columns: Iterable[tuple[array[Any], str, Any]], sound: Flags) -> None:
+    every = bool(sound.all())
+    for column, code, values in columns:
+        block = np.array(values, np.dtype(code))
+        column.frombytes((block if every else block[sound]).tobytes())
+
+
+def _device_index(event: DeviceEvent) -> int:
+    """The device of an event; very old traces state it only as the process id."""
+    device = event.args.device if event.args.device is not None else event.pid
+    return device if isinstance(device, int) and 0 <= device < 1 << 16 else 0
+
+
+def _external(args: DeviceArgs) -> int:
+    return clipped(args.external if args.external is not None else args.external_old)
+
+
+def clipped(number: int | None) -> int:
+    """An id that fits a machine integer; −1 stands for none."""
+    return number if number is not None and 0 <= number < 1 << 62 else -1
+
+
+def launches(columns: Columns) -> tuple[Ns, Ns, Flags]:
+    """(launch start, launch end, launched from a graph) of every device event, joined on the correlation id.
+
+    Where several calls share an id the earliest counts.
+    """
+    wanted = np.array(columns.correlation, np.int64)
+    known = np.array(columns.call_correlation, np.int64)
+    count = wanted.size
+    start = np.full(count, NOT_LAUNCHED)
+    end = np.full(count, NOT_LAUNCHED)
+    graph = np.array(columns.in_graph, bool)
+    if known.size == 0 or count == 0:
+        return start, end, graph
+    order = np.argsort(known, kind="stable")
+    ids = known[order]
+    if ((ids[1:] == ids[:-1]) & (ids[1:] >= 0)).any():
+        order = np.lexsort((np.array(columns.call_start, np.int64), known))
+    place = np.minimum(np.searchsorted(ids, wanted), known.size - 1)
+    match = (ids[place] == wanted) & (wanted >= 0)
+    found = order[place[match]]
+    start[match] = np.array(columns.call_start, np.int64)[found]
+    end[match] = np.array(columns.call_end, np.int64)[found]
+    graph[match] |= np.array(columns.call_is_graph, bool)[found]
+    return start, end, graph
