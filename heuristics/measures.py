@@ -8,7 +8,7 @@ from heuristics.case import Case, active_samples
 from heuristics.roofs import Roofs
 from heuristics.signals.bandwidth_saturation import bytes_per_s, bytes_per_step
 from heuristics.signals.compute_saturation import flops_per_s, flops_per_step
-from heuristics.signals.kernel_speed_of_light import kernel_fractions, mean
+from heuristics.signals.kernel_speed_of_light import kernel_fractions, mean, timed, weight_of
 from heuristics.simplex import ARITHMETIC_CEILING, BANDWIDTH_CEILING
 
 
@@ -58,10 +58,9 @@ def measured(case: Case) -> dict[str, float]:
         if steps:
             found["step_s"] = float(np.median(steps))
     if case.profile is not None:
-        time_s = case.profile.duration_s * case.profile.launches
         found["kernels"] = float(case.profile.launches.sum())
-        if not np.isnan(time_s).all():
-            found["kernel_time_s"] = float(np.nansum(time_s))
+        if timed(case.profile):
+            found["kernel_time_s"] = float(weight_of(case.profile).sum())
     found |= _fractions(case)
     return {name: value for name, value in found.items() if value is not None}
 
@@ -71,10 +70,10 @@ def _fractions(case: Case) -> dict[str, float | None]:
     bandwidth = compute = None
     if case.profile is not None:
         memory, sm, _ = kernel_fractions(case, case.profile)
-        time_s = np.nan_to_num(case.profile.duration_s * case.profile.launches)
+        weight = weight_of(case.profile)
         dram = case.profile.dram_throughput
-        bandwidth = mean(memory if np.isnan(dram).all() else dram, time_s) if time_s.sum() > 0 else None
-        compute = mean(sm, time_s) if time_s.sum() > 0 else None
+        bandwidth = mean(memory if np.isnan(dram).all() else dram, weight)
+        compute = mean(sm, weight)
     roofs = case.roofs
     if roofs is not None and roofs.bandwidth_bytes_per_s and (needed := bytes_per_s(case)) is not None:
         bandwidth = needed / roofs.bandwidth_bytes_per_s

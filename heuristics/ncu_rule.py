@@ -45,7 +45,7 @@ _PHRASES = (
     ("Latency Issue", ("typically indicate latency issues", "low compute throughput and memory bandwidth")),
     ("High Memory Throughput", ("memory is more heavily utilized than compute",)),
     ("High Compute Throughput", ("compute is more heavily utilized than memory",)),
-    ("Balanced Throughput", ("balanced", "well-balanced")),
+    ("Balanced Throughput", ("are balanced", "well-balanced", "is balanced")),
 )
 
 

@@ -12,7 +12,7 @@ from heuristics.kernel_class import KernelClass, kernel_class
 from heuristics.ncu_rule import NcuRule, ncu_rule, regime_of_label
 from heuristics.observations import KernelProfile, Timeline
 from heuristics.roofs import Roofs
-from heuristics.signals.kernel_speed_of_light import SPEED_OF_LIGHT, held_by_cache, mean
+from heuristics.signals.kernel_speed_of_light import SPEED_OF_LIGHT, held_by_cache, mean, timed, weight_of
 from heuristics.verdict import Judgement
 from heuristics.vocabulary import Cause, Share
 
@@ -64,15 +64,15 @@ def rows(judgement: Judgement) -> list[Row]:
 
 def _profiled(profile: KernelProfile) -> list[Row]:
     """Kernels of one name together, their figures weighted by time."""
-    time_s = np.nan_to_num(profile.duration_s) * profile.launches
+    weight = weight_of(profile)
     order = np.argsort(profile.name_index, kind="stable")
     edges = np.flatnonzero(np.diff(profile.name_index[order])) + 1
-    whole = float(time_s.sum())
-    return [_kernel(profile, time_s, group, whole) for group in np.split(order, edges)]
+    whole_s = float(weight.sum()) if timed(profile) else 0.0
+    return [_kernel(profile, weight[group], group, whole_s) for group in np.split(order, edges)]
 
 
-def _kernel(profile: KernelProfile, time_s: Array, group: Rows, whole: float) -> Row:
-    weight = time_s[group]
+def _kernel(profile: KernelProfile, weight: Array, group: Rows, whole_s: float) -> Row:
+    total_s = float(weight.sum()) if whole_s > 0 else 0.0
     if weight.sum() <= 0:
         weight = np.ones(group.size)
 
@@ -89,17 +89,16 @@ def _kernel(profile: KernelProfile, time_s: Array, group: Rows, whole: float) ->
     elif regime is Share.LATENCY:
         waves = of(profile.waves_per_sm)
         cause = Cause.UNDERFILL if waves is not None and waves < 1.0 else None
-    total = float(time_s[group].sum())
-    stated = profile.dram_bytes[group], profile.flops[group]
+    launches = profile.launches[group]
     return Row(
         level=Level.KERNEL,
         name=name,
-        time_share=total / whole if whole > 0 else None,
-        time_s=total if total > 0 else None,
-        launches=int(profile.launches[group].sum()),
+        time_share=total_s / whole_s if whole_s > 0 else None,
+        time_s=total_s if total_s > 0 else None,
+        launches=int(launches.sum()),
         kind=kernel_class(name),
-        bytes=None if np.isnan(stated[0]).all() else float(np.nansum(stated[0])),
-        flops=None if np.isnan(stated[1]).all() else float(np.nansum(stated[1])),
+        bytes=_total(profile.dram_bytes[group], launches),
+        flops=_total(profile.flops[group], launches),
         regime=regime,
         cause=cause,
         memory_throughput=memory,
@@ -108,6 +107,11 @@ def _kernel(profile: KernelProfile, time_s: Array, group: Rows, whole: float) ->
         waves_per_sm=of(profile.waves_per_sm),
         ncu_rule=_rule(profile, group, weight),
     )
+
+
+def _total(a_launch: Array, launches: Array) -> float | None:
+    """The sum over all launches of what one does; None where no row states it."""
+    return None if np.isnan(a_launch).all() else float(np.nansum(a_launch * launches))
 
 
 def _mostly(flags: Flags, weight: Array) -> bool:

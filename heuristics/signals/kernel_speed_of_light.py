@@ -26,6 +26,7 @@ from heuristics.claims import Claim, Pieces, Saturation, Split
 from heuristics.evidence import Abstention, Evidence, Finding
 from heuristics.kernel_class import kernel_class, uses_tensor_pipe
 from heuristics.observations import KernelProfile
+from heuristics.signals.common import IMPOSSIBLE_FRACTION
 from heuristics.simplex import Ceiling
 from heuristics.vocabulary import Cause, Quantity, Share
 
@@ -43,6 +44,9 @@ DRAM_LED = 0.80
 FULL_WAVE = 1.0
 TENSOR_SEEN = 0.10
 
+TOLERATED_BEYOND = 0.10
+"""Passes over a short kernel need not agree, so a few come out above their peak; more than this is a wrong input."""
+
 MOST = 0.80
 """A split needs both fractions for this part of the kernel time."""
 
@@ -52,14 +56,16 @@ def weigh(case: Case) -> Finding:
     profile = case.profile
     if profile is None:
         return Abstention(signal=NAME, reason="no Nsight Compute kernels in the input")
-    untimed = bool(np.isnan(profile.duration_s).all())
-    time_s = profile.launches * (1.0 if untimed else profile.duration_s)
+    untimed = not timed(profile)
+    time_s = weight_of(profile)
     memory, compute, by_bytes = kernel_fractions(case, profile)
     judged = (time_s > 0) & ~(np.isnan(memory) & np.isnan(compute))
     if not judged.any():
         return Abstention(signal=NAME, missing=False, reason=_lacking(profile))
     time_s, memory, compute = time_s[judged], memory[judged], compute[judged]
     claims, half_seen = _claims(case, time_s, memory, compute, by_bytes, UNTIMED_WIDTH if untimed else WIDTH)
+    fastest = np.fmax(memory, compute)
+    beyond = float(time_s[fastest > IMPOSSIBLE_FRACTION].sum() / time_s.sum())
     parts = {
         "memory_throughput": mean(memory, time_s),
         "dram_throughput": mean(profile.dram_throughput[judged], time_s),
@@ -77,7 +83,8 @@ def weigh(case: Case) -> Finding:
         measured=measured | {"kernel_time_s": float(time_s.sum()), "kernels": float(profile.launches[judged].sum())},
         activity=1.0,
         causes=_causes(profile, judged, time_s / time_s.sum(), memory, compute),
-        warnings=_warnings(case, half_seen, untimed),
+        warnings=_warnings(case, half_seen, untimed, beyond),
+        impossible=_impossible(beyond, fastest),
     )
 
 
@@ -137,16 +144,31 @@ def kernel_fractions(case: Case, profile: KernelProfile) -> tuple[Array, Array, 
 
 def _lacking(profile: KernelProfile) -> str:
     wanted = "record with --section SpeedOfLight, or --set full"
-    if np.isnan(profile.duration_s).all():
+    if timed(profile) and not weight_of(profile).any():
+        return "every kernel states a time of zero"
+    if not timed(profile):
         return f"neither the time of the kernels nor their throughputs are in the file: {wanted}"
+    pairs = (profile.memory_throughput, profile.compute_throughput, profile.dram_throughput)
+    if not all(np.isnan(values).all() for values in pairs):
+        return f"no kernel states both its time and a throughput: {wanted}"
     if not np.isnan(profile.dram_bytes).all():
         return f"DRAM bytes are there but no roof to compare them with: {wanted}, or give --gpu or --bandwidth-gb-s"
     return f"no memory or SM throughput in the file: {wanted}"
 
 
+def timed(profile: KernelProfile) -> bool:
+    """Whether any kernel states its time."""
+    return not bool(np.isnan(profile.duration_s).all())
+
+
+def weight_of(profile: KernelProfile) -> Array:
+    """What each row counts for, shape (rows,): the seconds of its launches, or, where no row has a time, launches."""
+    return np.nan_to_num(profile.duration_s) * profile.launches if timed(profile) else profile.launches
+
+
 def mean(values: Array, weight: Array) -> float | None:
-    """The weighted mean of the stated values; None where none is stated."""
-    stated = ~np.isnan(values)
+    """The weighted mean of the stated values; None where none that has weight is stated."""
+    stated = ~np.isnan(values) & (weight > 0)
     if not stated.any():
         return None
     return float((values[stated] * weight[stated]).sum() / weight[stated].sum())
@@ -178,8 +200,20 @@ def _causes(profile: KernelProfile, judged: Flags, weight: Array, memory: Array,
     return found
 
 
-def _warnings(case: Case, half_seen: bool, untimed: bool) -> tuple[str, ...]:
+def _impossible(beyond: float, fastest: Array) -> str | None:
+    """Why the throughputs cannot be: too much of the time lies in kernels above their peak."""
+    if beyond <= TOLERATED_BEYOND:
+        return None
+    return (
+        f"kernels with {beyond:.0%} of the time state up to {float(np.nanmax(fastest)):.2f} of a peak, "
+        "which cannot be: their replay passes did not agree, or the peak is that of another GPU"
+    )
+
+
+def _warnings(case: Case, half_seen: bool, untimed: bool, beyond: float) -> tuple[str, ...]:
     found = []
+    if 0.0 < beyond <= TOLERATED_BEYOND:
+        found.append(f"kernels with {beyond:.1%} of the time state more than their peak; they count as at the peak")
     if case.timeline is None:
         found.append(
             "Nsight Compute sees inside kernels only: time between them needs a timeline (nsys or torch.profiler)"

@@ -87,6 +87,7 @@ def test_label_is_known_by_the_prose_of_its_row(label: str) -> None:
         ("This workload exhibits low compute throughput and memory bandwidth utilization.", "Latency Issue"),
         ("The grid is too small; values below 60.0% typically indicate latency issues.", "Small Grid"),
         ("Compute and Memory are balanced.", "Balanced Throughput"),
+        ("The work of the warps is unbalanced: some wait for others.", None),
         ("", None),
         ("The ratio of peak float (fp32) to double (fp64) performance is 2:1.", None),
     ],
