@@ -18,9 +18,23 @@ _WORDS = (
     (Phase.PREFILL, re.compile(r"prefill|\bextend\b|prompt_phase|context_phase", re.IGNORECASE)),
     (Phase.DECODE, re.compile(r"decod(?!er)|generation_phase|\bgenerate_step\b", re.IGNORECASE)),
 )
+_COUNTS = re.compile(
+    r"\b(\d+) ctx reqs,(?: \d+ ctx tokens,)? (\d+) gen reqs|execute_context_(\d+)\(\d+\)_generation_(\d+)\(\d+\)"
+)
+"""How TensorRT-LLM and vLLM name a step: by its requests in either phase."""
 _STEP = re.compile(r"^ProfilerStep\s*#?\s*\d+")
 
-PHASE_LETTERS = ("prefill", "extend", "prompt_phase", "context_phase", "decod", "generation_phase", "generate_step")
+PHASE_LETTERS = (
+    "prefill",
+    "extend",
+    "prompt_phase",
+    "context_phase",
+    "decod",
+    "generation_phase",
+    "generate_step",
+    "ctx reqs",
+    "execute_context",
+)
 """Every name of a phase holds one of these, in any case; a first, coarse filter."""
 
 
@@ -35,7 +49,12 @@ class Mark:
 
 def phase_of(name: str) -> Phase | None:
     """The phase that a range's name says; None where it says none, or both."""
-    said = [phase for phase, words in _WORDS if words.search(name)]
+    counts = _COUNTS.search(name)
+    if counts is not None:
+        numbers = (count for count in counts.groups() if count is not None)
+        said = [phase for phase, count in zip((Phase.PREFILL, Phase.DECODE), numbers, strict=True) if count.strip("0")]
+    else:
+        said = [phase for phase, words in _WORDS if words.search(name)]
     return said[0] if len(said) == 1 else None
 
 

@@ -51,44 +51,55 @@ _ARITHMETIC = frozenset(
 )
 
 _PATTERNS: tuple[tuple[KernelClass, str], ...] = (
-    (KernelClass.ELEMENTWISE, r"^triton_poi_"),
+    (KernelClass.ELEMENTWISE, r"^triton_(?:poi|for)_"),
     (KernelClass.NORM, r"^triton_(?:red|per)_\w*norm"),
     (KernelClass.REDUCTION, r"^triton_(?:red|per)_"),
     (
         KernelClass.COMMUNICATION,
         r"nccl|rccl|ncclkernel|all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|cross_device_reduce"
-        r"|nvshmem|one_?shot|two_?shot|multimem|broadcastkernel|mscclpp?|memcpy (ptop|peer)",
+        r"|nvshmem|one_?shot|two_?shot|multimem|broadcastkernel|mscclpp?|deep_ep::|userbuffers|memcpy (?:ptop|peer)",
     ),
-    (KernelClass.COPY_HOST, r"memcpy (htod|dtoh|htoh|unified)|memcpyhtod|memcpydtoh|hosttodevice|devicetohost"),
-    (KernelClass.COPY_DEVICE, r"memcpy dtod|memcpydtod|devicetodevice|memset|^memcpy\b|copybuffer"),
-    (KernelClass.INDEXING, r"reshape_and_cache|concat_and_cache|append_?paged"),
     (
-        KernelClass.ATTENTION,
-        r"flash|fmha|paged_attention|attention(?!_mask)|attn|\bsdpa|mla_|decode_att|prefill_att|_mha|mha_|xqa|softmax_warp",
+        KernelClass.COPY_HOST,
+        r"memcpy (?:htod|dtoh|htoh|unified)|memcpyhtod|memcpydtoh|host-?to-?(?:device|host)|device-?to-?host",
     ),
-    (KernelClass.EXPERTS, r"moe|expert|grouped_?gemm|group_gemm"),
-    (KernelClass.CONVOLUTION, r"conv(?!er)|winograd|implicit_gemm|wgrad|dgrad|fprop|[shi\d]cudnn_|im2col"),
-    (KernelClass.GEMV, r"gemv|gemvx|dot_kernel|splitkreduce|mul_mat_vec|mmvq"),
-    (
-        KernelClass.GEMM,
-        r"(?<!fb)gemm|cutlass|xmma|wgmma|hmma|imma|tensorop|nvjet|matmul|mul_mat|mmq|cijk_|marlin|machete|exllama"
-        r"|triton_tem_|deep_gemm|_mm_|addmm|\bmm\b|cublas",
-    ),
-    (KernelClass.SAMPLING, r"topk|top_k|sort|multinomial|argmax|sampling|radix|penalt"),
-    (KernelClass.QUANTIZATION, r"quant"),
-    (KernelClass.NORM, r"norm|rms_|bn_fw|bn_bw|rowwisemoments|gammabeta"),
-    (KernelClass.REDUCTION, r"softmax|reduce|cumsum|scan|pool|cub::"),
+    (KernelClass.COPY_DEVICE, r"memcpy dtod|memcpydtod|device-?to-?device|memset|^memcpy\b|copybuffer"),
     (
         KernelClass.INDEXING,
-        r"index|gather|scatter|embedding|catarray|rotary|rope|reshape_and_cache|cache_kernel|transpose|permute|roll_cuda"
+        r"reshape_and_cache|concat_and_cache|append_?paged|moe_align|sort_expert|moe_(?:un)?permute|attn_mask",
+    ),
+    (
+        KernelClass.ATTENTION,
+        r"flash|fmha|paged_attention|attention(?!_mask)|attn|\bsdpa|mla_|decode_att|prefill_att|_mha|mha_|xqa|softmax_warp"
+        r"|(?:paged|ragged|with)_?kv_?cache|^_fwd_(?:grouped_)?kernel",
+    ),
+    (KernelClass.REDUCTION, r"moe_sum"),
+    (KernelClass.EXPERTS, r"moe|expert|grouped_?gemm|group_gemm|groupproblemshape|matmul_ogs"),
+    (KernelClass.CONVOLUTION, r"conv(?!er)|winograd|implicit_gemm|wgrad|dgrad|fprop|[shi\d]cudnn_|im2col"),
+    (KernelClass.GEMV, r"gemv|dot_kernel|splitkreduce|mul_mat_vec|mmvq|wvsplitk|llgemm1|llmm1"),
+    (
+        KernelClass.GEMM,
+        r"(?<!fb)gemm(?!a_|arms)|cutlass|xmma|wgmma|hmma|imma|tensorop|nvjet|matmul|mul_mat|mmq|cijk_|marlin|machete|exllama"
+        r"|triton_tem_|_mm(?:_|$)|^bmm_|addmm|\bmm\b|cublas",
+    ),
+    (KernelClass.SAMPLING, r"topk|top_k|sort|multinomial|argmax|sampling|radix|penalt"),
+    (KernelClass.NORM, r"norm|rms_|bn_fw|bn_bw|rowwisemoments|gammabeta"),
+    (KernelClass.QUANTIZATION, r"quant|cvt_\w+_to_fp[48]"),
+    (KernelClass.REDUCTION, r"soft_?max|reduce|cumsum|scan|pool|cub::"),
+    (
+        KernelClass.INDEXING,
+        r"index|gather|scatter|embedding|catarray|rotary|rope(?!rt)|cache_kernel|transpose|permute|roll_cuda|get_rows"
         r"|nchwtonhwc|nhwctonchw",
     ),
     (
         KernelClass.ELEMENTWISE,
-        r"elementwise|triton_poi_|pointwise|vectorized|activation|silu|gelu|relu|dropout|fill|copy_|add_|mul_"
-        r"|functor|distribution_|saxpy|axpy|unrolled",
+        r"elementwise|pointwise|vectorized|activation|silu|gelu|relu|dropout|(?<!pre)fill|copy_|^cpy_|add_|mul_"
+        r"|functor|distribution_|axpy|unrolled|bin_bcast",
     ),
 )
+
+LETTERS = 4096
+"""What a name says, it says near its beginning; templates of templates run to ten thousands of letters."""
 
 _COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
@@ -99,6 +110,7 @@ def kernel_class(name: str) -> KernelClass:
 
     The function's own name comes first: namespaces, template arguments and parameters name other kernels' words.
     """
+    name = name[:LETTERS]
     for text in (_function(name).lower(), name.lower()):
         for kind, pattern in _COMPILED:
             if pattern.search(text):
@@ -113,13 +125,18 @@ _TENSOR = re.compile(
 
 def uses_tensor_pipe(name: str) -> bool:
     """Whether a kernel's name says that it multiplies on tensor cores."""
-    return _TENSOR.search(name.lower()) is not None
+    return _TENSOR.search(name[:LETTERS].lower()) is not None
 
 
-_NAMESPACES = re.compile(r"(?:[A-Za-z_]\w*::)+(?=[A-Za-z_~])")
+_NAMESPACES = re.compile(r"(?<!\w)(?:[A-Za-z_]\w*+::)+(?=[A-Za-z_~])")
 _DECORATION = re.compile(
     r"^(?:void|static|__global__)\s+|\((?:anonymous namespace|int|bool|unsigned long)\)|<unnamed>::"
 )
+
+_FUNCTOR = re.compile(
+    r"\b(?:CUDAFunctor[A-Za-z]*+_(\w+)|(?!(?:[AB]Unary|Binary)Functor)(\w+?)(?:_kernel_cuda|Functor\b))"
+)
+"""The operation that an elementwise kernel of PyTorch applies; some functors only hold another."""
 
 
 def short_name(name: str) -> str:
@@ -127,10 +144,11 @@ def short_name(name: str) -> str:
 
     An elementwise kernel of PyTorch keeps the functor that tells it from the others.
     """
-    functor = re.search(r"(\w+)(?:_kernel_cuda|Functor(?:_\w+)?)", name)
+    name = name[:LETTERS]
+    functor = _FUNCTOR.search(name)
     found = _function(name) or name[:60]
     if "elementwise_kernel" in found and functor is not None:
-        return f"{found} [{functor.group(1)}]"
+        return f"{found} [{functor[1] or functor[2]}]"
     return found
 
 

@@ -68,8 +68,8 @@ class Recording:
     operations: tuple[OperationTotal, ...] = ()
 
 
-def time_with_work(events: DeviceEvents, host: Spans | None) -> Spans:
-    """The device's span without the stretches in which neither it nor the host did anything.
+def time_with_work(events: DeviceEvents, host: Spans | None, window: Spans | None = None) -> Spans:
+    """The device's span, or a window, without the stretches in which neither it nor the host did anything.
 
     One event far away from the rest, or seconds of set-up before the first step, must not make a busy
     trace look idle.
@@ -77,23 +77,21 @@ def time_with_work(events: DeviceEvents, host: Spans | None) -> Spans:
     busy = union(events.start, events.end)
     if len(busy) == 0:
         return EMPTY
-    holes = gaps(busy)
+    whole = Spans(busy.start[:1], busy.end[-1:]) if window is None else window
+    holes = gaps(busy) if window is None else difference(window, busy)
     length = holes.end - holes.start
     if host is None:
         idle = Spans(holes.start[length > BLIND_GAP_NS], holes.end[length > BLIND_GAP_NS])
     else:
         long = length > LONG_GAP_NS
         idle = difference(Spans(holes.start[long], holes.end[long]), host)
-    whole = Spans(busy.start[:1], busy.end[-1:])
     return difference(whole, idle)
 
 
 def summarise(events: DeviceEvents, recording: Recording, window: Spans | None = None) -> Timeline:
     """What the device did within ``window`` (default: its whole time with work)."""
-    work = time_with_work(events, recording.host)
+    work = time_with_work(events, recording.host, window)
     whole_ns = int(events.end.max() - events.start.min()) if len(events) else 0
-    if window is not None:
-        work = intersection(work, window)
     kinds = np.array([_KIND_CODE[kernel_class(name)] for name in events.names] or [0], np.int8)[events.name_index]
     waits = np.isin(kinds, [_KIND_CODE[KernelClass.COMMUNICATION], _KIND_CODE[KernelClass.COPY_HOST]])
     communicates = kinds == _KIND_CODE[KernelClass.COMMUNICATION]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,12 @@ from heuristics.timeline import NOT_LAUNCHED
 NAME_WITHIN = 160
 """Bytes of a call's piece within which its name stands, where its layout is Kineto's own."""
 
+TOGETHER = 24
+"""Blocks whose pieces are decoded at one go: some megabytes, so that what a go costs at least is not paid for each."""
+
 MOST_BLOCKS = 1e12
+MOST_DEVICES = 1 << 16
+LARGEST_ID = 1 << 62
 
 GRAPH_LAUNCHES = ("cudaGraphLaunch", "cuGraphLaunch", "hipGraphLaunch")
 
@@ -50,6 +56,8 @@ class Columns:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._decoding = Decoding(layout)
+        self._waiting: dict[Kind, list[bytes]] = {kind: [] for kind in Kind}
+        self._blocks = 0
         self._untimely = 0
         self.names: dict[str, int] = {}
         self.name_index = array("i")
@@ -75,10 +83,18 @@ class Columns:
         return self._decoding.damaged + self._untimely
 
     def add(self, pieces: Sequence[bytes]) -> None:
-        """Take one block of pieces."""
-        sorted_: dict[Kind, list[bytes]] = {kind: [] for kind in Kind}
-        self._sort(pieces, sorted_)
-        self.has_stacks |= bool(sorted_[Kind.STACK])
+        """Take one block of pieces; those of interest wait until there are enough to be decoded together."""
+        self._sort(pieces)
+        self.has_stacks |= bool(self._waiting[Kind.STACK])
+        self._waiting[Kind.STACK].clear()
+        self._blocks += 1
+        if self._blocks == TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Decode what waits; the columns are complete after the last block has been added and this was called."""
+        sorted_ = self._waiting
+        self._blocks = 0
         self._device_events(self._decoding.events(DEVICE, sorted_[Kind.DEVICE]))
         calls = sorted_[Kind.CALL]
         within = None if self.layout.category_at is None else NAME_WITHIN
@@ -92,9 +108,12 @@ class Columns:
         self.host.add(operations)
         self.host.add(calls, again=True)
         self._shapes(operations)
+        for pieces in sorted_.values():
+            pieces.clear()
 
-    def _sort(self, pieces: Sequence[bytes], sorted_: dict[Kind, list[bytes]]) -> None:
+    def _sort(self, pieces: Sequence[bytes]) -> None:
         """Each piece to the list of its kind; those of no interest nowhere."""
+        sorted_ = self._waiting
         at = self.layout.category_at
         if at is None:
             for piece in pieces:
@@ -103,9 +122,8 @@ class Columns:
                     sorted_[kind].append(piece)
             return
         sink = {beginning: sorted_[kind].append for beginning, kind in BY_BEGINNING.items()}.get
-        to = at + BEGINNING
-        for piece in pieces:
-            append = sink(piece[at:to])
+        beginnings = map(itemgetter(slice(at, at + BEGINNING)), pieces)
+        for append, piece in zip(map(sink, beginnings), pieces, strict=True):
             if append is not None:
                 append(piece)
 
@@ -122,15 +140,16 @@ class Columns:
             return
         start, end, sound = self._times(events)
         table = self.names
+        args = [e.args for e in events]
         columns = (
             (self.name_index, "i", [table.setdefault(e.name, len(table)) for e in events]),
             (self.start, "q", start),
             (self.end, "q", end),
-            (self.device, "i", [_device_index(e) for e in events]),
-            (self.correlation, "q", [clipped(e.args.correlation) for e in events]),
-            (self.external, "q", [_external(e.args) for e in events]),
-            (self.blocks_per_sm, "f", _stated_blocks([e.args.blocks for e in events])),
-            (self.in_graph, "b", [bool(e.args.graph) for e in events]),
+            (self.device, "i", _device_indices(events, args)),
+            (self.correlation, "q", ids([a.correlation for a in args])),
+            (self.external, "q", ids([a.external if a.external is not None else a.external_old for a in args])),
+            (self.blocks_per_sm, "f", _stated_blocks([a.blocks for a in args])),
+            (self.in_graph, "b", [bool(a.graph) for a in args]),
         )
         _append(columns, sound)
 
@@ -139,7 +158,7 @@ class Columns:
             return
         start, end, sound = self._times(events)
         columns = (
-            (self.call_correlation, "q", [clipped(e.args.correlation) for e in events]),
+            (self.call_correlation, "q", ids([e.args.correlation for e in events])),
             (self.call_start, "q", start),
             (self.call_end, "q", end),
             (self.call_is_graph, "b", [e.name.startswith(GRAPH_LAUNCHES) for e in events]),
@@ -187,19 +206,26 @@ def _append(columns: Iterable[tuple[array[Any], str, Any]], sound: Flags) -> Non
         column.frombytes((block if every else block[sound]).tobytes())
 
 
-def _device_index(event: DeviceEvent) -> int:
-    """The device of an event; very old traces state it only as the process id."""
-    device = event.args.device if event.args.device is not None else event.pid
-    return device if isinstance(device, int) and 0 <= device < 1 << 16 else 0
+def _device_indices(events: Sequence[DeviceEvent], args: Sequence[DeviceArgs]) -> list[int]:
+    """The device of each event; very old traces state it only as the process id."""
+    stated = [a.device if a.device is not None else e.pid for e, a in zip(events, args, strict=True)]
+    usable = {d for d in set(stated) if isinstance(d, int) and 0 <= d < MOST_DEVICES}
+    return [d if d in usable else 0 for d in stated]
 
 
-def _external(args: DeviceArgs) -> int:
-    return clipped(args.external if args.external is not None else args.external_old)
+def ids(stated: list[int | None]) -> Ns:
+    """Ids as machine integers, shape (events,); −1 stands for none and for one that does not fit."""
+    try:
+        found = np.array(stated, np.int64)
+    except (TypeError, OverflowError):
+        found = np.array([clipped(number) for number in stated], np.int64)
+    found[(found < 0) | (found >= LARGEST_ID)] = -1
+    return found
 
 
 def clipped(number: int | None) -> int:
     """An id that fits a machine integer; −1 stands for none."""
-    return number if number is not None and 0 <= number < 1 << 62 else -1
+    return number if number is not None and 0 <= number < LARGEST_ID else -1
 
 
 def launches(columns: Columns) -> tuple[Ns, Ns, Flags]:

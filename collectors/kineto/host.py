@@ -8,10 +8,9 @@ from collectors.kineto.events import LONGEST_NS, MOMENTS, Decoding
 from heuristics.arrays import Ns
 from heuristics.intervals import EMPTY, Spans, merged, union
 
-GRAIN_NS = 1_000_000
+PAUSE_NS = 2_000_000
 """Only the outline of host activity is needed: each operation counts for this long after its end."""
 
-PAUSE_NS = 2_000_000
 STRIDE = 8
 """Of so many host operations in a row one is decoded, and the others only where time leaps between two such."""
 FEW = 256
@@ -57,4 +56,4 @@ class HostOutline:
         length = np.array([m.dur for m in decoded])
         sound = (length >= 0) & (length < LONGEST_NS / 1000) & (np.abs(start) < 9e15)
         begin = (start[sound] * 1000.0).astype(np.int64)
-        return begin, begin + (length[sound] * 1000.0).astype(np.int64) + GRAIN_NS
+        return begin, begin + (length[sound] * 1000.0).astype(np.int64) + PAUSE_NS

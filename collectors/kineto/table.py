@@ -83,8 +83,8 @@ class _Table:
 
     @property
     def device_s(self) -> float:
-        """The device's total as printed, else that of the listed kernels."""
-        return self.totals.get("device", sum(kernel.total_s for kernel in self.kernels()))
+        """The device's total as printed, or that of the listed kernels if it is more."""
+        return max(self.totals.get("device", 0.0), sum(kernel.total_s for kernel in self.kernels()))
 
     @property
     def host_s(self) -> float | None:
@@ -120,7 +120,11 @@ def read(dump: Dump) -> Contents:
     """
     tables = _tables(dump)
     if not tables:
-        raise UnreadableDump(dump.path, "looks like a key_averages() table but its header cannot be read")
+        raise UnreadableDump(
+            dump.path,
+            "looks like a key_averages() table but its header cannot be read",
+            hint="write it to the file as it is printed: print(prof.key_averages().table(), file=stream)",
+        )
     table = max(tables, key=lambda table: table.device_s)
     if table.device_s <= 0.0:
         return Contents(
@@ -144,7 +148,7 @@ def _tables(dump: Dump) -> list[_Table]:
             spans = [found.span() for found in re.finditer(r"-+", line)]
             continue
         names = _COLUMN_GAP.split(line.strip()) if "# of Calls" in line else []
-        if "# of Calls" in names and "Self CPU" in names:
+        if "# of Calls" in names and "Self CPU" in names and len(set(names)) == len(names):
             tables.append(_Table(columns={name: i for i, name in enumerate(names)}, spans=spans))
         elif tables:
             tables[-1].take(line)

@@ -21,6 +21,9 @@ from heuristics.timeline import DeviceEvents, Recording, step_lengths_s, summari
 
 KIND = "Kineto trace"
 
+RECORD_HINT = "record one with torch.profiler: prof.export_chrome_trace('trace.json')"
+UNFINISHED_HINT = "let the profiler finish writing, or copy the file again"
+
 GRAPH_CAPTURE_EVENTS = 20_000
 CALLS_PER_KERNEL = 100
 """A trace with this many calls but hardly a kernel recorded a capture, not a run."""
@@ -31,11 +34,16 @@ MOST_OF_ANYTHING = 1e15
 
 
 def recognises(dump: Dump) -> bool:
-    """A JSON object or array with Chrome trace events near its beginning."""
+    """A JSON object or array with Chrome trace events near its beginning.
+
+    Of jobs with very many ranks, the lists of their groups come before and are longer than that.
+    """
     text = dump.head_text.lstrip()
-    if text[:1] not in ("{", "["):
+    if text[:1] == "[":
+        return '"traceEvents"' in text or '"ph"' in text[:4096]
+    if text[:1] != "{":
         return False
-    return '"traceEvents"' in text or (text[:1] == "[" and '"ph"' in text[:4096])
+    return '"traceEvents"' in text or ('"schemaVersion"' in text[:4096] and '"distributedInfo"' in text)
 
 
 def read(dump: Dump) -> Contents:
@@ -52,13 +60,17 @@ def read(dump: Dump) -> Contents:
             columns = columns or Columns(scanner.layout)
             columns.add(pieces)
             seen += len(pieces)
+        if columns is not None:
+            columns.flush()
     except NotATrace as error:
-        raise UnreadableDump(dump.path, f"looks like a trace but is not: {error}") from error
+        raise UnreadableDump(dump.path, f"looks like a trace but is not: {error}", hint=RECORD_HINT) from error
     warnings = _warnings(dump, scanner, columns, seen)
     if columns is None or seen == 0:
-        raise UnreadableDump(dump.path, "the trace holds no events", hint="record it with torch.profiler")
+        if dump.cut_short or scanner.truncated:
+            raise UnreadableDump(dump.path, "the file ends before its first event", hint=UNFINISHED_HINT)
+        raise UnreadableDump(dump.path, "the trace holds no events", hint=RECORD_HINT)
     if columns.unusable and columns.unusable == seen:
-        raise UnreadableDump(dump.path, "none of its events can be read")
+        raise UnreadableDump(dump.path, "none of its events can be read", hint=RECORD_HINT)
     envelope = _envelope(scanner.head, scanner.tail)
     observations = _observations(dump.path, columns, envelope)
     if not observations:
@@ -129,26 +141,26 @@ def _count(stated: Any) -> int | None:
 
 
 def _observations(path: str, columns: Columns, envelope: dict[str, Any]) -> list[Observation]:
-    device_of = np.array(columns.device, np.int32)
-    if device_of.size == 0:
+    if len(columns.device) == 0:
         return []
+    device_of = np.frombuffer(columns.device, np.int32)
     launch_start, launch_end, from_graph = launches(columns)
     events = DeviceEvents(
         names=list(columns.names),
-        name_index=np.array(columns.name_index, np.int32),
-        start=np.array(columns.start, np.int64),
-        end=np.array(columns.end, np.int64),
+        name_index=np.frombuffer(columns.name_index, np.int32),
+        start=np.frombuffer(columns.start, np.int64),
+        end=np.frombuffer(columns.end, np.int64),
         launch_start=launch_start,
         launch_end=launch_end,
         from_graph=from_graph,
-        blocks_per_sm=np.array(columns.blocks_per_sm, np.float32),
+        blocks_per_sm=np.frombuffer(columns.blocks_per_sm, np.float32),
     )
-    external = np.array(columns.external, np.int64)
+    external = np.frombuffer(columns.external, np.int64)
     host = _host(columns)
     found = []
     for index in np.flatnonzero(np.bincount(device_of)):
         mine = device_of == index
-        chosen = events.chosen(mine)
+        chosen = events if mine.all() else events.chosen(mine)
         recording = Recording(
             host=host,
             stacks=columns.has_stacks or bool(envelope.get("with_stack")),

@@ -256,6 +256,17 @@ def test_a_window_given_bounds_everything_and_excludes_nothing() -> None:
     assert (ns(found.window_s), ns(found.busy_s), found.excluded_s) == (120, 100, 0.0)
 
 
+def test_a_window_counts_what_follows_the_last_event_in_it() -> None:
+    found = summarise(device_events([Ran(10, 100)]), BLIND, spans((0, 40), (60, 500)))
+    assert (ns(found.window_s), ns(found.busy_s)) == (480, 70)
+
+
+@pytest.mark.parametrize("recording", [BLIND, Recording(host=spans((0, 100 * MS)))])
+def test_a_pause_inside_a_window_is_left_out_of_it(recording: Recording) -> None:
+    found = summarise(device_events([*steps(0), *steps(TEN_MINUTES)]), recording, spans((0, TEN_MINUTES + 100 * MS)))
+    assert found.window_s == pytest.approx(0.2, rel=0.01)
+
+
 # Steps and sums.
 
 
