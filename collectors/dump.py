@@ -16,16 +16,18 @@ from typing import IO, Any
 from heuristics.errors import UnreadableDump
 from heuristics.observations import Observation
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 19
 HEAD_BYTES = 1 << 18
 TEXT_BYTES = 1 << 19
 """Lists of lines take several times their bytes, so text is cut by the half megabyte."""
 LINE_LIMIT = 1 << 24
 """Characters of one line beyond which a text is not a log of any tool."""
 
-BOMB_RATIO = 250.0
-"""Traces compress 10 to 25 times, one kernel repeated a million times less than 100; zeros a thousand times."""
-BOMB_BYTES = 1 << 28
+BOMBS = ((1 << 28, 250.0), (1 << 25, 500.0))
+"""(bytes, times) beyond which content has expanded without reason. Traces compress 10 to 25 times, one kernel repeated
+a million times less than 100, a log of a board that stays the same 300 times; one byte repeated a thousand times."""
+
+GZIP = b"\x1f\x8b"
 
 INFLATE_BYTES = 1 << 16
 """Compressed bytes at a time: what is left behind a member is copied, and there may be thousands of members."""
@@ -109,17 +111,20 @@ class Dump:
         """
         rest = b""
         for piece in self._utf8():
-            text = rest + piece
-            if b"\0" in text:
-                text = text.replace(b"\0", b"")
-            if b"\r" in text:
-                text = text.replace(b"\r\n", b"\n")
+            text = piece.replace(b"\0", b"") if b"\0" in piece else piece
+            if b"\r" in text or rest[-1:] == b"\r":
+                text, rest = (rest + text).replace(b"\r\n", b"\n"), b""
             cut = text.rfind(b"\n") + 1
-            rest = text[cut:]
+            whole = rest + text[:cut] if cut else b""
+            rest = text[cut:] if cut else rest + text
             if len(rest) > LINE_LIMIT:
-                raise UnreadableDump(self.path, f"a line longer than {LINE_LIMIT:,} characters: not a text log")
+                raise UnreadableDump(
+                    self.path,
+                    f"a line longer than {LINE_LIMIT:,} characters: not a text log",
+                    hint="look what it holds",
+                )
             if cut:
-                yield text[:cut]
+                yield whole
         if rest:
             yield rest.removesuffix(b"\r") + b"\n"
 
@@ -147,7 +152,7 @@ class Dump:
     def _content(self, stream: IO[bytes]) -> Iterator[bytes]:
         raw = self._raw(stream)
         first = next(raw, b"")
-        if first[:2] == b"\x1f\x8b":
+        if first.startswith(GZIP):
             yield from self._inflated(_slices(chain((first,), raw), INFLATE_BYTES))
             return
         if first:
@@ -159,7 +164,9 @@ class Dump:
             try:
                 chunk = stream.read(CHUNK_BYTES)
             except OSError as error:
-                raise UnreadableDump(self.path, f"cannot be read: {error.strerror or error}") from error
+                raise UnreadableDump(
+                    self.path, f"cannot be read: {error.strerror or error}", hint="copy it to a disk that can be read"
+                ) from error
             if not chunk:
                 return
             self._read += len(chunk)
@@ -171,21 +178,22 @@ class Dump:
     def _inflated(self, raw: Iterator[bytes]) -> Iterator[bytes]:
         """Members one after another, never more than a chunk of output at a time."""
         inflate = _inflater()
-        produced = 0
+        produced = consumed = 0
         data = next(raw)
         while True:
             before = inflate.copy()
             try:
                 out = inflate.decompress(data, CHUNK_BYTES)
             except zlib.error as error:
-                self.cut_short = f"the gzip data are damaged ({error})"
+                self.cut_short = f"the gzip data are damaged: {str(error).rpartition(': ')[2]}"
                 yield from _salvaged(before, data)
                 return
             produced += len(out)
-            if produced > BOMB_BYTES and produced > BOMB_RATIO * self._read:
+            consumed += len(data) - len(inflate.unconsumed_tail) - len(inflate.unused_data)
+            if any(produced > size and produced > ratio * consumed for size, ratio in BOMBS):
                 raise UnreadableDump(
                     self.path,
-                    f"expands {produced / max(1, self._read):.0f}-fold: not a dump",
+                    f"expands {produced / max(1, consumed):.0f}-fold: not a dump",
                     hint="decompress it and look what it holds",
                 )
             if out:
@@ -195,6 +203,9 @@ class Dump:
                 while not data and (padding := next(raw, b"")):
                     data = padding.lstrip(b"\0")
                 if not data:
+                    return
+                if not data.startswith(GZIP[:1]):
+                    self.cut_short = "what follows the gzip data is none and was left out"
                     return
                 inflate = _inflater()
                 continue
@@ -223,9 +234,9 @@ def _opened(path: str) -> tuple[IO[bytes], int | None]:
     except FileNotFoundError as error:
         raise UnreadableDump(path, "no such file", hint="check the path") from error
     except OSError as error:
-        raise UnreadableDump(path, f"cannot be opened: {error.strerror or error}") from error
+        raise UnreadableDump(path, f"cannot be opened: {error.strerror or error}", hint=f"ls -l {path}") from error
     except ValueError as error:  # a NUL in the path
-        raise UnreadableDump(path, f"is no path: {error}") from error
+        raise UnreadableDump(path, f"is no path: {error}", hint="check the path") from error
     return stream, os.fstat(stream.fileno()).st_size if stat.S_ISREG(mode) else None
 
 

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 from importlib import import_module
 from types import ModuleType
+from typing import NamedTuple
 
 from collectors.dump import Contents, Dump
 from collectors.refusals import refusal
 
-READERS: tuple[str, ...] = (
-    "collectors.nsys.export",
-    "collectors.ncu.report",
-    "collectors.kineto.trace",
-    "collectors.ncu.export",
-    "collectors.kineto.table",
-    "collectors.nsys.kernel_sums",
-    "collectors.smi.log",
-    "collectors.prometheus.exposition",
+
+class Reader(NamedTuple):
+    """A module with ``KIND``, ``recognises`` and ``read``, imported only where the head holds one of these words."""
+
+    module: str
+    words: tuple[str, ...] = ("",)
+
+
+READERS: tuple[Reader, ...] = (
+    Reader("collectors.nsys.export", ("SQLite format 3",)),
+    Reader("collectors.ncu.report"),
+    Reader("collectors.kineto.trace", ('"traceEvents"', '"ph"', '"schemaVersion"')),
+    Reader("collectors.ncu.export", ("Kernel Name", "==PROF==", "==ERROR==", "==WARNING==")),
+    Reader("collectors.kineto.table", ("Self CPU %",)),
+    Reader("collectors.nsys.kernel_sums", ("Instances",)),
+    Reader("collectors.smi.log"),
+    Reader("collectors.prometheus.exposition"),
 )
-"""Modules with ``KIND``, ``recognises`` and ``read``, the surest first. Imported when a file gets that far."""
+"""The surest first."""
 
 
 def reader_of(dump: Dump) -> ModuleType | None:
     """The first reader that recognises a dump."""
-    for name in READERS:
-        module = import_module(name)
-        if module.recognises(dump):
-            return module
+    for reader in READERS:
+        if any(word in dump.head_text for word in reader.words):
+            module = import_module(reader.module)
+            if module.recognises(dump):
+                return module
     return None
 
 

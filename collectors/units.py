@@ -21,6 +21,11 @@ _TIME = {
 }
 
 
+def counted(count: int, one: str, several: str) -> str:
+    """A count with its noun: ``counted(1, "row is", "rows are")``."""
+    return f"{count:,} {one if count == 1 else several}"
+
+
 def factor(unit: str) -> float | None:
     """The factor to SI of a unit as a tool prints it; None for a unit that is not known.
 

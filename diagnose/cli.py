@@ -45,8 +45,14 @@ def group() -> None:
     """Is an inference job memory-, compute- or latency-bound, how far from the roof, and how sure is that?"""
 
 
+THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What numpy's linear algebra reads when it is loaded. Products here are tiny, and its threads would only spin."""
+
+
 def main() -> None:
     """Entry point: errors meant for the user become two lines and exit code 2, never a traceback."""
+    for name in THREAD_POOLS:
+        os.environ.setdefault(name, "1")
     try:
         group.main(standalone_mode=False)
     except click.UsageError as error:

@@ -21,5 +21,7 @@ if TYPE_CHECKING:
     """Row numbers."""
     Small = NDArray[np.float32]
     """Real numbers of which a few digits matter."""
+    Bytes = NDArray[np.uint8]
+    """A text, byte by byte."""
 else:
-    Array = Ns = Flags = Index = Rows = Small = np.ndarray
+    Array = Ns = Flags = Index = Rows = Small = Bytes = np.ndarray

@@ -193,16 +193,32 @@ def _logistic(x: Array) -> Array:
     return 0.5 * (1.0 + np.tanh(0.5 * x))
 
 
+MANY_PARTS = 4096
+FINENESS = 400
+"""Fractions closer than one of so many steps are the same to a claim whose width is a dozen of them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pieces:
     """Parts of the window, each with the fraction of both peaks reached in it. Arrays of shape (parts,).
 
-    ``weight`` is each part's share of the window; the weights need not sum to 1.
+    ``weight`` is each part's share of the window, above 0; the weights need not sum to 1.
     """
 
     weight: Array
     bandwidth_fraction: Array
     arithmetic_fraction: Array
+
+    def condensed(self) -> Pieces:
+        """The same with parts of nearly equal fractions taken together, so that many cost no more than some."""
+        if self.weight.size <= MANY_PARTS:
+            return self
+        both = (self.bandwidth_fraction, self.arithmetic_fraction)
+        bandwidth, arithmetic = (np.rint(np.minimum(f, 1.0) * FINENESS).astype(np.int64) for f in both)
+        _, alike = np.unique(bandwidth * (FINENESS + 1) + arithmetic, return_inverse=True)
+        weight: Array = np.bincount(alike, self.weight).astype(np.float64)
+        fractions = [np.bincount(alike, self.weight * f) / weight for f in both]
+        return Pieces(weight=weight, bandwidth_fraction=fractions[0], arithmetic_fraction=fractions[1])
 
     def shares(self, bandwidth_ceiling: float, arithmetic_ceiling: float) -> tuple[float, float]:
         """Roof-equivalent time bound by memory and by compute: each part counts its longer roof time once."""

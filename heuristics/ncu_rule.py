@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from heuristics.arrays import Array, Rows
 from heuristics.vocabulary import Share
 
 HIGH_PERCENT = 80.0
@@ -24,19 +27,44 @@ class NcuRule:
     regime: Share | None
 
 
+RULES = (
+    NcuRule(label="High Throughput", regime=Share.MEMORY),
+    NcuRule(label="High Throughput", regime=Share.COMPUTE),
+    NcuRule(label="Small Grid", regime=Share.LATENCY),
+    NcuRule(label="Latency Issue", regime=Share.LATENCY),
+    NcuRule(label="High Memory Throughput", regime=Share.MEMORY),
+    NcuRule(label="High Compute Throughput", regime=Share.COMPUTE),
+    NcuRule(label="Balanced Throughput", regime=None),
+)
+
+
+def rule_indices(memory_percent: Array, compute_percent: Array, waves_per_sm: Array) -> Rows:
+    """For each kernel the index of its rule in ``RULES``, −1 where the pair is not stated. Arrays of shape (kernels,).
+
+    Throughputs in percent of peak, NaN where not stated.
+    """
+    larger = np.maximum(memory_percent, compute_percent)
+    by_memory = memory_percent >= compute_percent
+    high, low = larger >= HIGH_PERCENT, larger < LOW_PERCENT
+    apart = np.abs(memory_percent - compute_percent) >= BALANCED_PERCENT
+    cases = (
+        high & by_memory,
+        high,
+        low & (waves_per_sm < FULL_WAVES),
+        low,
+        apart & by_memory,
+        apart,
+        ~np.isnan(larger),
+    )
+    found: Rows = np.select(cases, range(len(RULES)), -1)
+    return found
+
+
 def ncu_rule(memory_percent: float | None, compute_percent: float | None, waves_per_sm: float | None) -> NcuRule | None:
     """The label for memory and SM throughput in percent of peak; None where the pair is not stated."""
-    if memory_percent is None or compute_percent is None:
-        return None
-    larger = Share.MEMORY if memory_percent >= compute_percent else Share.COMPUTE
-    if max(memory_percent, compute_percent) >= HIGH_PERCENT:
-        return NcuRule(label="High Throughput", regime=larger)
-    if max(memory_percent, compute_percent) < LOW_PERCENT:
-        small = waves_per_sm is not None and waves_per_sm < FULL_WAVES
-        return NcuRule(label="Small Grid" if small else "Latency Issue", regime=Share.LATENCY)
-    if abs(memory_percent - compute_percent) >= BALANCED_PERCENT:
-        return NcuRule(label=f"High {larger.value.capitalize()} Throughput", regime=larger)
-    return NcuRule(label="Balanced Throughput", regime=None)
+    figures = (memory_percent, compute_percent, waves_per_sm)
+    index = int(rule_indices(*(np.array([np.nan if f is None else f]) for f in figures))[0])
+    return RULES[index] if index >= 0 else None
 
 
 _PHRASES = (

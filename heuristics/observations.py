@@ -30,8 +30,6 @@ class KernelProfile:
     memory_throughput: Array
     compute_throughput: Array
     dram_throughput: Array
-    l2_throughput: Array
-    l1_throughput: Array
     tensor_active: Array
     dram_bytes: Array
     flops: Array

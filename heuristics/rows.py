@@ -9,7 +9,7 @@ import numpy as np
 
 from heuristics.arrays import Array, Flags, Rows
 from heuristics.kernel_class import KernelClass, kernel_class
-from heuristics.ncu_rule import NcuRule, ncu_rule, regime_of_label
+from heuristics.ncu_rule import RULES, NcuRule, regime_of_label, rule_indices
 from heuristics.observations import KernelProfile, Timeline
 from heuristics.roofs import Roofs
 from heuristics.signals.kernel_speed_of_light import SPEED_OF_LIGHT, held_by_cache, mean, timed, weight_of
@@ -130,17 +130,16 @@ def _nearer(memory: float | None, compute: float | None) -> Share | None:
 
 def _rule(profile: KernelProfile, group: Rows, weight: Array) -> NcuRule | None:
     """The tool's reading that covers most of the kernels' time: recomputed, or as its own row states it."""
-    seconds: dict[NcuRule, float] = {}
-    for i, part in zip(group.tolist(), weight.tolist(), strict=True):
-        pair = float(profile.memory_throughput[i]), float(profile.compute_throughput[i])
-        waves = float(profile.waves_per_sm[i])
-        found = None
-        if not np.isnan(pair).any():
-            found = ncu_rule(100.0 * pair[0], 100.0 * pair[1], None if np.isnan(waves) else waves)
-        elif profile.ncu_label and profile.ncu_label[i]:
-            found = NcuRule(label=profile.ncu_label[i], regime=regime_of_label(profile.ncu_label[i]))
-        if found is not None:
-            seconds[found] = seconds.get(found, 0.0) + part
+    pair = 100.0 * profile.memory_throughput[group], 100.0 * profile.compute_throughput[group]
+    indices = rule_indices(*pair, profile.waves_per_sm[group])
+    stated = indices >= 0
+    weights = np.bincount(indices[stated], weight[stated], len(RULES))
+    seconds = {rule: float(weights[i]) for i, rule in enumerate(RULES) if weights[i] > 0}
+    for i in np.flatnonzero(~stated).tolist() if profile.ncu_label else ():
+        label = profile.ncu_label[group[i]]
+        if label:
+            rule = NcuRule(label=label, regime=regime_of_label(label))
+            seconds[rule] = seconds.get(rule, 0.0) + float(weight[i])
     return max(seconds, key=lambda rule: (seconds[rule], rule.label), default=None)
 
 

@@ -12,6 +12,7 @@ from collectors.ncu.long_page import LongPage
 from collectors.ncu.rewritten_page import RewrittenPage
 from collectors.ncu.table import KernelTable
 from collectors.ncu.wide_page import WidePage
+from collectors.units import counted
 from heuristics.errors import UnreadableDump
 from heuristics.observations import KernelProfile, Observation
 
@@ -67,11 +68,11 @@ def read(dump: Dump) -> Contents:
         damaged += _take(page, block[begin:], remarks)
     damaged += page.close() if page is not None else 0
     if len(table) == 0:
-        raise _without_kernels(dump.path, remarks, page is not None)
+        raise _without_kernels(dump, remarks, page is not None, damaged)
     warnings = [dump.cut_short] if dump.cut_short else []
     if damaged:
-        several = f"{damaged} lines of the table are damaged and were left out"
-        warnings.append(several if damaged > 1 else "1 line of the table is damaged and was left out")
+        which = counted(damaged, "line of the table is damaged and was", "lines of the table are damaged and were")
+        warnings.append(f"{which} left out")
     profiles = table.by_device()
     if not any(_usable(profile) for _, profile in profiles):
         raise _without_metrics(dump.path, [profile for _, profile in profiles])
@@ -117,12 +118,14 @@ def _without_metrics(path: str, profiles: list[KernelProfile]) -> UnreadableDump
     )
 
 
-def _without_kernels(path: str, remarks: list[str], had_header: bool) -> UnreadableDump:
-    text = "\n".join(remarks)
+def _without_kernels(dump: Dump, remarks: list[str], had_header: bool, damaged: int) -> UnreadableDump:
+    path, text = dump.path, "\n".join(remarks)
     for pattern, message, hint in _ERRORS:
         found = pattern.search(text)
         if found:
             return UnreadableDump(path, message.format(*(found.groups() or ("",))), hint=hint)
+    if had_header and (damaged or dump.cut_short):
+        return UnreadableDump(path, "the table of ncu breaks off before its first kernel", hint="write it again")
     if had_header:
         return UnreadableDump(path, "the table of ncu has a header and no kernel", hint="profile at least one kernel")
     return UnreadableDump(

@@ -21,8 +21,6 @@ class Field(IntEnum):
     MEMORY = auto()
     COMPUTE = auto()
     DRAM = auto()
-    L2 = auto()
-    L1 = auto()
     TENSOR = auto()
     DRAM_BYTES = auto()
     DRAM_READ = auto()
@@ -42,6 +40,9 @@ class Field(IntEnum):
     INVOCATIONS = auto()
 
 
+OF_THE_DEVICE = frozenset({Field.SM_COUNT, Field.BUS_WIDTH, Field.MEMORY_CLOCK, Field.SM_CLOCK, Field.L2_BYTES})
+"""Quantities that are the same for every kernel of a device."""
+
 DEVICE_NAME = "device__attribute_display_name"
 
 _PCT = ".avg.pct_of_peak_sustained_elapsed"
@@ -58,8 +59,6 @@ _BY_NAME: dict[str, Field] = {
     f"sm__throughput{_PCT}": Field.COMPUTE,
     f"gpu__dram_throughput{_PCT}": Field.DRAM,
     f"dram__throughput{_PCT}": Field.DRAM,
-    f"lts__throughput{_PCT}": Field.L2,
-    f"l1tex__throughput{_PCT}": Field.L1,
     f"sm__pipe_tensor_cycles_active{_PCT}": Field.TENSOR,
     f"sm__inst_executed_pipe_tensor{_PCT}": Field.TENSOR,
     "sm__pipe_tensor_op_hmma_cycles_active.avg.pct_of_peak_sustained_active": Field.TENSOR,
@@ -85,7 +84,7 @@ _DIMENSIONED = frozenset(
 )
 """Quantities that say nothing without their unit: a raw page may have lost its row of units."""
 
-_PERCENTAGES = frozenset({Field.MEMORY, Field.COMPUTE, Field.DRAM, Field.L2, Field.L1, Field.TENSOR})
+_PERCENTAGES = frozenset({Field.MEMORY, Field.COMPUTE, Field.DRAM, Field.TENSOR})
 
 _KILOHERTZ = frozenset({Field.MEMORY_CLOCK, Field.SM_CLOCK})
 
@@ -103,11 +102,6 @@ _BY_LABEL: dict[str, tuple[Field, bool]] = {
     "DRAM Throughput": (Field.DRAM, True),
     "SOL FB": (Field.DRAM, True),
     "SOL DRAM": (Field.DRAM, True),
-    "L2 Cache Throughput": (Field.L2, True),
-    "SOL L2": (Field.L2, True),
-    "L1/TEX Cache Throughput": (Field.L1, True),
-    "SOL TEX": (Field.L1, True),
-    "SOL L1/TEX Cache": (Field.L1, True),
     "Waves Per SM": (Field.WAVES, False),
     "# SMs": (Field.SM_COUNT, False),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 
-from collectors.ncu.cells import RULE, add_kernel, figure, rule_label
+from collectors.ncu.cells import RULE, RULE_WAVES, figure, kernel_of, rule_reading
 from collectors.ncu.header import Header
 from collectors.ncu.metrics import empty_row, put, target
 from collectors.ncu.table import KernelTable
@@ -34,7 +34,7 @@ class RewrittenPage:
     def close(self) -> int:
         """Enter the last kernel; nothing is held back."""
         if self.cells:
-            add_kernel(self.table, self.header, self.cells, self.row, self.label)
+            self.table.add(kernel_of(self.header, self.cells), self.row, self.label)
         self._begin([])
         return 0
 
@@ -54,6 +54,7 @@ class RewrittenPage:
         to = target(cells[self.metric], cells[self.unit])
         if to is not None:
             put(self.row, to, figure(cells[self.value]))
-        elif RULE in cells:
-            self.label = self.label or rule_label(" ".join(cells[cells.index(RULE) :]), self.row)
+        elif RULE in cells and not self.label:
+            self.label, waves = rule_reading(" ".join(cells[cells.index(RULE) :]).encode())
+            put(self.row, RULE_WAVES, waves)
         return True

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from collectors.ncu.metrics import NAN, Field
+from collectors.ncu.cells import Kernel
+from collectors.ncu.metrics import NAN, OF_THE_DEVICE, Field
 from heuristics.arrays import Array, Rows
 from heuristics.observations import KernelProfile
 from heuristics.operations import Phase
 from heuristics.roofs import Device
 
 PENDING_ROWS = 512
+
+LONGEST_S = 1e5
+"""A kernel that runs for a day."""
+MOST = 1e21
+"""More bytes, FLOPs or hertz than any kernel has; products of two of them are still numbers."""
+UNNAMED = "unnamed"
 
 LEAST_FRACTION = 0.05
 """DRAM throughputs under this are too coarsely rounded to derive a peak from."""
@@ -30,46 +37,70 @@ class KernelTable:
         self.phases: dict[int, Phase] = {}
         self.cells: dict[Field, array[float]] = {}
         self.device_names: dict[int, str] = {}
-        self.pending: list[tuple[str, int, list[float], str, Phase | None]] = []
+        self.device_figures: dict[tuple[int, Field], float] = {}
+        self.pending: list[tuple[Kernel, list[float], str]] = []
         self.entered = 0
 
     def __len__(self) -> int:
         return self.entered + len(self.pending)
 
-    def add(self, name: str, device: int, row: list[float], label: str, phase: Phase | None) -> None:
+    def add(self, kernel: Kernel, row: list[float], label: str) -> None:
         """One kernel, or one row of a summary."""
-        self.pending.append((name, device, row, label, phase))
+        self.pending.append((kernel, row, label))
         if len(self.pending) >= PENDING_ROWS:
             self._flush()
 
     def extend(
-        self, names: list[str], devices: list[int], columns: dict[Field, Array], phases: list[Phase | None]
+        self,
+        names: Sequence[int],
+        devices: Sequence[int],
+        columns: Mapping[Field, Array],
+        phases: Sequence[Phase | None] = (),
+        labels: Sequence[str] = (),
     ) -> None:
-        """Many kernels at once; quantities not in ``columns`` are not stated."""
+        """Many kernels at once, names by index; quantities not in ``columns`` are not stated."""
         self._flush()
-        self._describe(names, devices, phases)
-        self._append(len(names), columns)
+        self._append(names, devices, columns, phases, labels)
 
-    def _describe(self, names: list[str], devices: list[int], phases: list[Phase | None]) -> None:
-        before, table = self.entered, self.names
-        self.name_index.extend([table.setdefault(name, len(table)) for name in names])
-        self.device.extend(devices)
-        self.phases |= {before + i: phase for i, phase in enumerate(phases) if phase is not None}
+    def index_of(self, name: str) -> int:
+        """The index under which kernels of this name are entered."""
+        return self.names.setdefault(name, len(self.names))
+
+    def describe(self, device: int, field: Field, value: float) -> None:
+        """A quantity of a device; the first statement stands, and NaN states nothing."""
+        if 0.0 <= value <= MOST:
+            self.device_figures.setdefault((device, field), value)
 
     def _flush(self) -> None:
         if not self.pending:
             return
-        names, devices, rows, labels, phases = map(list, zip(*self.pending, strict=True))
+        kernels, rows, labels = zip(*self.pending, strict=True)
         self.pending = []
-        self.labels |= {self.entered + i: label for i, label in enumerate(labels) if label}
-        self._describe(names, devices, phases)
         block = np.array(rows)
         stated = np.flatnonzero(~np.isnan(block).all(axis=0)).tolist()
-        self._append(len(rows), {Field(i): block[:, i] for i in stated})
+        columns = {Field(i): block[:, i] for i in stated}
+        names, devices, phases, launches = zip(*kernels, strict=True)
+        if any(count is not None for count in launches):
+            columns[Field.INVOCATIONS] = np.array(launches, np.float64)
+        self._append([self.index_of(name) for name in names], devices, columns, phases, labels)
 
-    def _append(self, rows: int, columns: Mapping[Field, Array]) -> None:
-        before = self.entered
-        columns = {field: np.where(np.isfinite(values), values, NAN) for field, values in columns.items()}
+    def _append(
+        self,
+        names: Sequence[int],
+        devices: Sequence[int],
+        columns: Mapping[Field, Array],
+        phases: Sequence[Phase | None],
+        labels: Sequence[str],
+    ) -> None:
+        before, rows = self.entered, len(names)
+        self.name_index.extend(names)
+        self.device.extend(devices)
+        self.phases |= {before + i: phase for i, phase in enumerate(phases) if phase is not None}
+        self.labels |= {before + i: label for i, label in enumerate(labels) if label}
+        for field in OF_THE_DEVICE & columns.keys():
+            for row in np.flatnonzero(~np.isnan(columns[field])).tolist():
+                self.describe(devices[row], field, float(columns[field][row]))
+        columns = {to: _plausible(to, values) for to, values in columns.items() if to not in OF_THE_DEVICE}
         for field in columns.keys() - self.cells.keys():
             self.cells[field] = array("d", [NAN]) * before
         blank = array("d", [NAN]) * rows
@@ -90,7 +121,7 @@ class KernelTable:
             _fill(cell, Field.TENSOR_FLOPS, lambda: cell[Field.TENSOR_FLOPS_BY_SPARSITY])
             _fill(cell, Field.FLOPS, lambda: np.where(np.isnan(cell[Field.TENSOR_FLOPS]), NAN, 0.0))
             cell[Field.FLOPS] = cell[Field.FLOPS] + np.nan_to_num(cell[Field.TENSOR_FLOPS])
-            _fill(cell, Field.DURATION, lambda: cell[Field.CYCLES] / cell[Field.CYCLE_RATE])
+            _fill(cell, Field.DURATION, lambda: _plausible(Field.DURATION, cell[Field.CYCLES] / cell[Field.CYCLE_RATE]))
             _fill(cell, Field.DRAM_BYTES, lambda: cell[Field.DRAM_READ] + cell[Field.DRAM_WRITE])
             _fill(cell, Field.DRAM_BYTES, lambda: cell[Field.DRAM_RATE] * cell[Field.DURATION])
             _fill(cell, Field.DRAM_RATE, lambda: cell[Field.DRAM_BYTES] / cell[Field.DURATION])
@@ -113,15 +144,13 @@ class KernelTable:
         index = np.frombuffer(self.name_index, np.int32)
         place = range(len(self)) if rows is None else rows.tolist()
         return KernelProfile(
-            names=tuple(self.names),
+            names=tuple(name or UNNAMED for name in self.names),
             name_index=index if rows is None else index[rows],
             launches=np.where(np.isnan(launches), 1.0, launches),
             duration_s=cells[Field.DURATION],
             memory_throughput=cells[Field.MEMORY],
             compute_throughput=cells[Field.COMPUTE],
             dram_throughput=cells[Field.DRAM],
-            l2_throughput=cells[Field.L2],
-            l1_throughput=cells[Field.L1],
             tensor_active=cells[Field.TENSOR],
             dram_bytes=cells[Field.DRAM_BYTES],
             flops=cells[Field.FLOPS],
@@ -134,8 +163,7 @@ class KernelTable:
         """Attributes from the dump's own columns; the bandwidth also from bytes/s over percent of peak."""
 
         def stated(field: Field) -> float | None:
-            values = cells[field][~np.isnan(cells[field])]
-            return float(values[0]) if values.size else None
+            return self.device_figures.get((index, field))
 
         sms, bus = stated(Field.SM_COUNT), stated(Field.BUS_WIDTH)
         clock = stated(Field.MEMORY_CLOCK)
@@ -156,6 +184,13 @@ class KernelTable:
             bandwidth_source="DRAM bytes/s over their percentage of peak" if peak else None,
             last_level_cache_bytes=stated(Field.L2_BYTES),
         )
+
+
+def _plausible(field: Field, values: Array) -> Array:
+    """Values without those that no kernel can have: NaN in their place."""
+    most = LONGEST_S if field is Field.DURATION else MOST
+    found: Array = np.where((values >= 0.0) & (values <= most), values, NAN)
+    return found
 
 
 def _fill(cell: dict[Field, Array], field: Field, values: Callable[[], Array]) -> None:

@@ -7,25 +7,20 @@ only the wanted cells are cut out; lines with marks inside a field are parsed th
 from __future__ import annotations
 
 import csv
-import re
-from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 
 from collectors.marks import phase_of
-from collectors.ncu.cells import device_index, figure
+from collectors.ncu.cells import figure
+from collectors.ncu.figures import NEWLINE, NINE, ZERO, device_indices, figures_at
 from collectors.ncu.header import Header
-from collectors.ncu.metrics import DEVICE_NAME, NAN, Field, Target, target
+from collectors.ncu.metrics import DEVICE_NAME, NAN, OF_THE_DEVICE, Field, Target, target
 from collectors.ncu.table import KernelTable
 from collectors.units import number
-from heuristics.arrays import Array, Rows
+from heuristics.arrays import Array, Bytes, Index, Rows
 
-QUOTE, NEWLINE = 34, 10
-DIGITS = (48, 57)
-
-LONGEST_NUMBER = 64
-
-_GROUPED = re.compile(rb"\d{1,3}(?:,\d{3})+")
+QUOTE = 34
 
 
 class WidePage:
@@ -35,7 +30,6 @@ class WidePage:
         self.table = table
         self.header = header
         self.targets: list[tuple[int, Target]] | None = None
-        self.described = [i for i in (header.device, header.at(DEVICE_NAME)) if i is not None]
         self.width = len(header.columns)
 
     def take(self, block: bytes) -> int:
@@ -59,20 +53,12 @@ class WidePage:
         quotes_before = np.concatenate([[0], np.searchsorted(quotes, line_ends)])
         regular = np.flatnonzero(np.diff(quotes_before) == 2 * self.width)
         numbered = letters[quotes[quotes_before[regular]] + 1]
-        regular = regular[(numbered >= DIGITS[0]) & (numbered <= DIGITS[1])]
-        first = quotes_before[regular]
+        regular = regular[(numbered >= ZERO) & (numbered <= NINE)]
         parsed, damaged = self._parsed(block, line_ends, np.delete(np.arange(line_ends.size), regular))
-        order = np.argsort(np.concatenate([regular, np.array(list(parsed), np.intp)])).tolist()
-
-        def column(index: int) -> list[bytes]:
-            begin, end = quotes[first + 2 * index] + 1, quotes[first + 2 * index + 1]
-            found = [block[b:e] for b, e in zip(begin.tolist(), end.tolist(), strict=True)]
-            if not parsed:
-                return found
-            found += [cells[index].encode("utf-8", "replace") for cells in parsed.values()]
-            return [found[place] for place in order]
-
-        self._enter(len(order), {i: column(i) for i in self._wanted()})
+        order = np.argsort(np.concatenate([regular, np.array(list(parsed), np.intp)]))
+        if order.size:
+            cells = _Cells(block, letters, quotes, quotes_before[regular], list(parsed.values()), order)
+            self._enter(cells, order.size)
         return damaged
 
     def _parsed(self, block: bytes, line_ends: Rows, lines: Rows) -> tuple[dict[int, list[str]], int]:
@@ -116,16 +102,12 @@ class WidePage:
         except csv.Error:
             return None
 
-    def _wanted(self) -> list[int]:
-        return sorted({self.header.name, *self.described, *self.header.nvtx, *(i for i, _ in self.targets or ())})
-
-    def _enter(self, rows: int, cells: dict[int, list[bytes]]) -> None:
-        if rows == 0:
-            return
+    def _enter(self, cells: _Cells, rows: int) -> None:
         columns: dict[Field, Array] = {}
-        for index, to in self.targets or ():
+        targets = [(i, to) for i, to in self.targets or [] if to.field not in OF_THE_DEVICE]
+        for (_, to), stated in zip(targets, cells.figures([i for i, _ in targets]), strict=True):
             with np.errstate(over="ignore"):
-                values = _numbers(cells[index]) * to.factor
+                values = stated * to.factor
             before = columns.get(to.field)
             if before is None:
                 columns[to.field] = values
@@ -133,30 +115,65 @@ class WidePage:
                 columns[to.field] = np.where(np.isnan(before), values, before + np.nan_to_num(values))
             else:
                 columns[to.field] = np.where(np.isnan(before), values, before)
-        at_device, at_display = self.header.device, self.header.at(DEVICE_NAME)
-        devices = [_device(c) for c in cells[at_device]] if at_device is not None else [0] * rows
-        if at_display is not None:
-            for device, name in dict(zip(devices, cells[at_display], strict=True)).items():
-                if name:
-                    self.table.device_names[device] = name.decode("utf-8", "replace")
-        texts = [b" ".join(cells[i][row] for i in self.header.nvtx) for row in range(rows)] if self.header.nvtx else []
-        self.table.extend(
-            [c.decode("utf-8", "replace") for c in cells[self.header.name]],
-            devices,
-            columns,
-            [phase_of(t.decode("utf-8", "replace")) for t in texts] or [None] * rows,
-        )
+        devices = np.zeros(rows, np.int32)
+        if self.header.device is not None:
+            devices = device_indices(cells.figures([self.header.device])[0])
+        self._describe(cells, devices)
+        nvtx = zip(*(cells.texts(i) for i in self.header.nvtx), strict=True)
+        phases = [phase_of(" ".join(ranges)) for ranges in nvtx]
+        names = [self.table.index_of(name) for name in cells.texts(self.header.name)]
+        self.table.extend(names, devices.tolist(), columns, phases)
+
+    def _describe(self, cells: _Cells, devices: Index) -> None:
+        """What the rows state of their devices, by the first row of each."""
+        attributes = [(i, to) for i, to in self.targets or [] if to.field in OF_THE_DEVICE]
+        at_name = self.header.at(DEVICE_NAME)
+        present, first = np.unique(devices, return_index=True)
+        for device, row in zip(present.tolist(), first.tolist(), strict=True):
+            chosen = np.array([row])
+            for (_, to), value in zip(attributes, cells.figures([i for i, _ in attributes], chosen), strict=True):
+                self.table.describe(device, to.field, float(value[0]) * to.factor)
+            name = cells.texts(at_name, chosen)[0] if at_name is not None else ""
+            if name:
+                self.table.device_names[device] = name
 
 
-def _device(cell: bytes) -> int:
-    return device_index(cell.decode("utf-8", "replace"))
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The rows of one block, in their order: most by where their quotation marks are, some split already."""
 
+    block: bytes
+    letters: Bytes
+    quotes: Rows
+    first: Rows
+    """Where the marks of each regular row begin."""
+    parsed: list[list[str]]
+    order: Rows
 
-def _numbers(cells: list[bytes]) -> Array:
-    """Numbers of a column, NaN for what is none; together where all are plain, one by one otherwise."""
-    plain = [c.replace(b",", b"") if b"," in c and _GROUPED.fullmatch(c) else c for c in cells]
-    if max(map(len, plain), default=0) <= LONGEST_NUMBER:
-        with suppress(ValueError):
-            found: Array = np.array(plain, "S").astype(np.float64)
-            return np.where(np.isfinite(found), found, NAN) if not np.isfinite(found).all() else found
-    return np.array([figure(c.decode("utf-8", "replace")) for c in cells])
+    def figures(self, columns: list[int], rows: Rows | None = None) -> Array:
+        """Numbers of these columns, shape (columns, rows), of all rows or some; NaN where a cell holds none."""
+        places = self.order if rows is None else self.order[rows]
+        regular = places < self.first.size
+        marks = self.first[places[regular]] + 2 * np.array(columns, np.intp)[:, None]
+        begin, end = self.quotes[marks] + 1, self.quotes[marks + 1]
+        found = figures_at(self.letters, begin.ravel(), end.ravel()).reshape(marks.shape)
+        if regular.all():
+            return found
+        whole = np.full((len(columns), places.size), NAN)
+        whole[:, regular] = found
+        for place in np.flatnonzero(~regular).tolist():
+            cells = self.parsed[places[place] - self.first.size]
+            whole[:, place] = [figure(cells[i]) for i in columns]
+        return whole
+
+    def texts(self, column: int, rows: Rows | None = None) -> list[str]:
+        """The cells of a column, or of some of its rows."""
+        places = self.order if rows is None else self.order[rows]
+        regular = places[places < self.first.size]
+        marks = self.first[regular] + 2 * column
+        begin, end = (self.quotes[marks] + 1).tolist(), self.quotes[marks + 1].tolist()
+        found = iter([self.block[b:e].decode("utf-8", "replace") for b, e in zip(begin, end, strict=True)])
+        if regular.size == places.size:
+            return list(found)
+        whole = self.first.size
+        return [next(found) if place < whole else self.parsed[place - whole][column] for place in places.tolist()]

@@ -111,7 +111,7 @@ def _claims(
             arithmetic_fraction=compute[both],
         )
         ceilings = None if by_bytes else (SPEED_OF_LIGHT, SPEED_OF_LIGHT)
-        split = Split(pieces=pieces, width=width, complete=True, ceilings=ceilings)
+        split = Split(pieces=pieces.condensed(), width=width, complete=True, ceilings=ceilings)
         return (split,), not bool(both.all())
     known = ((Share.MEMORY, mean(memory, time_s)), (Share.COMPUTE, mean(compute, time_s)))
     return (
@@ -183,21 +183,26 @@ def held_by_cache(profile: KernelProfile, memory: Array) -> Flags:
 
 def _causes(profile: KernelProfile, judged: Flags, weight: Array, memory: Array, compute: Array) -> dict[Cause, float]:
     """Fractions of kernel time by what holds it: the nearer roof's part, and the rest where the grid is small."""
-    found: dict[Cause, float] = {}
     memory, compute = np.nan_to_num(memory), np.nan_to_num(compute)
-    cached = held_by_cache(profile, profile.memory_throughput)[judged]
+    reached = weight * np.minimum(1.0, np.maximum(memory, compute))
+    by_memory = memory >= compute
+    cached = by_memory & held_by_cache(profile, profile.memory_throughput)[judged]
     small = profile.waves_per_sm[judged] < FULL_WAVE
+    names = profile.name_index[judged]
+    found = {
+        Cause.CACHE: float(reached[cached].sum()),
+        Cause.UNDERFILL: float((weight - reached)[small].sum()),
+    }
     tensor = mean(profile.tensor_active[judged], weight)
-    for row, index in enumerate(profile.name_index[judged]):
-        reached = float(weight[row] * max(memory[row], compute[row]))
-        if memory[row] >= compute[row]:
-            cause = Cause.CACHE if cached[row] else kernel_class(profile.names[index]).memory_cause
-            found[cause] = found.get(cause, 0.0) + reached
-        elif tensor > TENSOR_SEEN if tensor is not None else uses_tensor_pipe(profile.names[index]):
-            found[Cause.TENSOR] = found.get(Cause.TENSOR, 0.0) + reached
-        if small[row]:
-            found[Cause.UNDERFILL] = found.get(Cause.UNDERFILL, 0.0) + float(weight[row]) - reached
-    return found
+    streamed = np.bincount(names, reached * (by_memory & ~cached), len(profile.names))
+    computed = np.bincount(names, reached * ~by_memory, len(profile.names))
+    for index in np.flatnonzero(streamed + computed).tolist():
+        name = profile.names[index]
+        cause = kernel_class(name).memory_cause
+        found[cause] = found.get(cause, 0.0) + float(streamed[index])
+        if tensor > TENSOR_SEEN if tensor is not None else uses_tensor_pipe(name):
+            found[Cause.TENSOR] = found.get(Cause.TENSOR, 0.0) + float(computed[index])
+    return {cause: fraction for cause, fraction in found.items() if fraction > 0.0}
 
 
 def _impossible(beyond: float, fastest: Array) -> str | None:

@@ -30,8 +30,6 @@ def told(kernel: Kernel, **more: Any) -> dict[str, Any]:
         "memory_throughput": kernel.memory,
         "compute_throughput": kernel.compute,
         "dram_throughput": kernel.dram,
-        "l2_throughput": kernel.l2,
-        "l1_throughput": kernel.l1,
         "waves_per_sm": kernel.waves,
         "label": kernel.label,
     }

@@ -123,8 +123,8 @@ kernels = st.builds(
     memory=st.floats(0.0, 1.2),
     compute=fractions,
     dram=fractions,
-    l2=fractions,
-    l1=fractions,
+    l2=st.none(),
+    l1=st.none(),
     waves=st.none() | st.floats(0.0, 1e6),
     dram_rate=st.none(),
     sms=st.none() | st.integers(1, 200),
@@ -138,8 +138,6 @@ ARRAYS = {
     "memory": "memory_throughput",
     "compute": "compute_throughput",
     "dram": "dram_throughput",
-    "l2": "l2_throughput",
-    "l1": "l1_throughput",
     "waves": "waves_per_sm",
 }
 

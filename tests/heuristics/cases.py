@@ -67,7 +67,6 @@ def profile(*kernels: dict[str, Any]) -> KernelProfile:
         return np.array([k.get(key, np.nan) for k in kernels], float)
 
     names = tuple(dict.fromkeys(k["name"] for k in kernels))
-    blank = np.full(len(kernels), np.nan)
     return KernelProfile(
         names=names,
         name_index=np.array([names.index(k["name"]) for k in kernels], np.int32),
@@ -76,8 +75,6 @@ def profile(*kernels: dict[str, Any]) -> KernelProfile:
         memory_throughput=column("memory"),
         compute_throughput=column("compute"),
         dram_throughput=column("dram"),
-        l2_throughput=blank,
-        l1_throughput=blank,
         tensor_active=column("tensor"),
         dram_bytes=column("bytes"),
         flops=column("flops"),
