@@ -1,0 +1,1 @@
+"""What diagnose costs, as ratios from one run. Nothing here is collected by pytest."""
