@@ -7,7 +7,6 @@ from types import ModuleType
 from typing import NamedTuple
 
 from collectors.dump import Contents, Dump
-from collectors.refusals import refusal
 
 
 class Reader(NamedTuple):
@@ -48,6 +47,8 @@ def read(dump: Dump) -> Contents:
     """
     module = reader_of(dump)
     if module is None:
+        from collectors.refusals import refusal
+
         raise refusal(dump)
     contents: Contents = module.read(dump)
     return contents

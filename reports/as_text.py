@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -86,11 +87,11 @@ def _headline(diagnosis: Diagnosis, columns: int, colour: bool) -> list[str]:
     said = f"{name}{why}, confidence {percent(verdict.confidence)}{limits}"
     if verdict.regime is Regime.INCONCLUSIVE:
         said = f"{name}: {_leaning(verdict)}{limits}"
-    first, *more = textwrap.wrap(said, columns, subsequent_indent="  ")
+    first, *more = _wrapped(said, columns, "", "  ")
     lines = [_bold(name, colour) + first.removeprefix(name), *more]
     if verdict.shares is not None:
         lines.append(_bar(verdict, columns, colour))
-    return lines + textwrap.wrap(distance(whole), columns, subsequent_indent="  ")
+    return lines + _wrapped(distance(whole), columns, "", "  ")
 
 
 def _leaning(verdict: Verdict) -> str:
@@ -252,9 +253,21 @@ def _abstained(whole: Judgement, columns: int) -> list[str]:
 
 
 def _bullet(text: str, columns: int) -> list[str]:
-    return textwrap.wrap(
-        text, columns, initial_indent="  ", subsequent_indent="    ", break_long_words=True, break_on_hyphens=False
+    return _wrapped(text, columns, "  ", "    ")
+
+
+_TIED = re.compile(
+    r"(?<=\d) (?=(?:%|±|x\b|[kMGTµmn]?(?:B|B/s|FLOPs?|FLOP/s|FLOP/B|FLOP/byte|W|s|Hz)\b))|(?<=[±≤≥]) (?=\d)"
+)
+"""Spaces that a line must not break at: between a number and its unit, a sign and its number."""
+
+
+def _wrapped(text: str, columns: int, first: str, others: str) -> list[str]:
+    tied = _TIED.sub("\N{NO-BREAK SPACE}", text)
+    lines = textwrap.wrap(
+        tied, columns, initial_indent=first, subsequent_indent=others, break_long_words=True, break_on_hyphens=False
     )
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _bold(text: str, colour: bool) -> str:

@@ -35,7 +35,7 @@ def weigh(case: Case) -> Finding:
         source=case.source(Activity),
         quantity=Quantity.BANDWIDTH,
         claims=(Saturation(share=Share.MEMORY, peak_fraction=active, width=COUNTER_WIDTH),),
-        sentence="DRAM was active {dram_active:percent}; what DRAM holds back reaches {achievable:percent}",
+        sentence="DRAM was active {dram_active:percent}; work that DRAM bounds reaches {achievable:percent}",
         measured={"dram_active": active, "achievable": case.prior.bandwidth.typical},
         activity=active,
         impossible=beyond_peak("DRAM activity", active),
