@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,13 @@ MOST = 1 << 40
 LONGEST_FILE_BYTES = 1 << 24
 """Configurations take kilobytes; who gives the weights themselves should not wait for them to be read."""
 
+_WEIGHTS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
+    (lambda c: c.startswith(b"GGUF"), "a GGUF file"),
+    (lambda c: c[8:10] == b'{"' and not c.startswith(b"{"), "a safetensors file of weights"),
+    (lambda c: c.startswith((b"PK\x03\x04", b"\x80\x02")), "a PyTorch file of weights"),
+)
+_BESIDE = "give the config.json of the model it holds or was made from"
+
 _PLAIN_MLP = (
     "gpt2",
     "gpt_neox",
@@ -52,6 +59,9 @@ _PLAIN_MLP = (
     "phi",
     "starcoder2",
     "codegen",
+    "nemotron",
+    "persimmon",
+    "gpt_neo",
 )
 """Model types whose feed-forward block has two matrices and no gate."""
 
@@ -73,6 +83,11 @@ def read(path: str) -> ModelShape:
             f"{path}: no config.json to read ({getattr(error, 'strerror', None) or error})",
             hint="give the model's config.json or its folder",
         ) from error
+    weights = next((said for mark, said in _WEIGHTS if mark(content)), None)
+    if weights is not None:
+        raise UnusableModel(f"{path}: {weights}, from which no shape is read", hint=_BESIDE)
+    if not content.strip():
+        raise UnusableModel(f"{path}: empty, not a config.json", hint="give the model's config.json")
     try:
         found = json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -81,7 +96,10 @@ def read(path: str) -> ModelShape:
         raise UnusableModel(f"{path}: not JSON: {error}", hint="give the model's config.json") from error
     if not isinstance(found, dict):
         raise UnusableModel(f"{path}: not a model's configuration", hint="give the model's config.json")
-    return shape_of(found, name=file.parent.name if file.name == "config.json" else file.stem)
+    try:
+        return shape_of(found, name=file.resolve().parent.name if file.name == "config.json" else file.stem)
+    except UnusableModel as error:
+        raise UnusableModel(f"{path}: {error}", hint=error.hint) from error
 
 
 def shape_of(config: Mapping[str, Any], name: str | None = None) -> ModelShape:
@@ -115,7 +133,7 @@ def shape_of(config: Mapping[str, Any], name: str | None = None) -> ModelShape:
         weight_bits=weight_bits,
         head_weight_bits=head_bits,
         activation_bits=activation_bits,
-        kv_bits=activation_bits,
+        kv_bits=_kv_bits(fields, activation_bits),
     )
 
 
@@ -152,7 +170,11 @@ def _whole(fields: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
 def _needed(fields: Mapping[str, Any], names: tuple[str, ...]) -> int:
     found = _whole(fields, names)
     if found is None:
-        raise UnusableModel(f"the model's configuration lacks {names[0]}", hint="is this the decoder's config.json?")
+        stated = next((name for name in names if fields.get(name) is not None), None)
+        wrong = f"lacks {names[0]}"
+        if stated is not None:
+            wrong = f"states {stated} as {str(fields[stated])[:40]!r}, which is no whole number above 0"
+        raise UnusableModel(f"the model's configuration {wrong}", hint="is this the decoder's config.json?")
     return found
 
 
@@ -167,6 +189,18 @@ def _weight_bits(fields: Mapping[str, Any], plain: float) -> tuple[float, float 
     if not isinstance(quantisation, dict):
         return plain, None
     return _stated_bits(quantisation) or _METHOD_BITS.get(_method(quantisation), plain), plain
+
+
+def _kv_bits(fields: Mapping[str, Any], plain: float) -> float:
+    """Bits of a cached number, where the checkpoint brings scales for a quantised cache."""
+    quantisation = fields.get("quantization_config")
+    if not isinstance(quantisation, dict):
+        return plain
+    scheme = quantisation.get("kv_cache_scheme")
+    stated = _whole(scheme, ("num_bits",)) if isinstance(scheme, dict) else None
+    if stated is None and "fp8" in str(quantisation.get("kv_cache_quant_algo", "")).lower():
+        return 8.0
+    return plain if stated is None or stated > 32 else float(stated)
 
 
 def _method(quantisation: Mapping[str, Any]) -> str:

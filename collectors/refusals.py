@@ -40,9 +40,9 @@ def _is_json(dump: Dump) -> bool:
     return _JSON.match(dump.head_text[:4096]) is not None
 
 
-def _is_model(dump: Dump) -> bool:
-    """GGUF, or safetensors: the length of a header of eight bytes and then the header, which is JSON."""
-    return dump.head.startswith(b"GGUF") or (dump.head[8:10] == b'{"' and b'"data_offsets"' in dump.head)
+def _is_safetensors(dump: Dump) -> bool:
+    """The length of a header of eight bytes and then the header, which is JSON."""
+    return dump.head[8:10] == b'{"' and b'"data_offsets"' in dump.head
 
 
 def _is_tar(dump: Dump) -> bool:
@@ -80,7 +80,12 @@ REFUSALS: tuple[Refusal, ...] = (
         "nsys export --type sqlite -o run.sqlite FILE, and give run.sqlite",
     ),
     Refusal(_starts(b"PAR1"), "is a Parquet table", "export the profile as SQLite: nsys export --type sqlite"),
-    Refusal(_is_model, "is a model, not a dump", "give its config.json as --model beside the dump"),
+    Refusal(
+        _starts(b"GGUF"),
+        "is a model in GGUF, not a dump",
+        "give the dump, and as --model the config.json of the model that the GGUF was made from",
+    ),
+    Refusal(_is_safetensors, "is a model's weights, not a dump", "give the dump, and the config.json as --model"),
     Refusal(
         _json_with("schema", "nodes"),
         "is an execution trace (Chakra, PyTorch ET): it has no times of kernels",

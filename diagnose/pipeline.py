@@ -35,7 +35,8 @@ def diagnose_files(
     contents: list[Contents] = []
     warnings: list[str] = []
     failures: list[UnreadableDump] = []
-    for path in _once(paths):
+    distinct = _once(paths)
+    for path in distinct:
         dump = Dump(path=path, progress=progress, interrupt=interrupt or Interrupt())
         try:
             found = read(dump)
@@ -46,7 +47,7 @@ def diagnose_files(
             dump.close()
         files.append(SourceFile(path=path, kind=found.kind))
         contents.append(found)
-        several = len(paths) > 1
+        several = len(distinct) > 1
         warnings += [f"{path}: {text}" if several else text for text in found.warnings]
     if failures and not contents:
         raise failures[0]
@@ -73,6 +74,8 @@ def diagnose_files(
 
 def _once(paths: Sequence[str]) -> list[str]:
     """Paths without those whose content was given already."""
+    if len(paths) == 1:
+        return list(paths)
     seen: set[str] = set()
     kept = []
     for path in paths:

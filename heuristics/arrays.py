@@ -1,4 +1,4 @@
-"""Names for numpy arrays in signatures. numpy.typing is heavy to import and is needed by type checkers only."""
+"""Names for numpy arrays in signatures, and a median: without what numpy loads for either, 20 ms each."""
 
 from __future__ import annotations
 
@@ -25,3 +25,12 @@ if TYPE_CHECKING:
     """A text, byte by byte."""
 else:
     Array = Ns = Flags = Index = Rows = Small = Bytes = np.ndarray
+
+
+def median(values: Array | Ns) -> float | None:
+    """The middle one, or the mean of the two in the middle; None of nothing. ``np.median`` loads masked arrays."""
+    if not values.size:
+        return None
+    middle = (values.size - 1) // 2
+    around = np.sort(values)[middle : values.size - middle]
+    return float(around.mean())

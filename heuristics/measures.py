@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from heuristics.arrays import median
 from heuristics.case import Case, active_samples
 from heuristics.roofs import Roofs
 from heuristics.signals.bandwidth_saturation import bytes_per_s, bytes_per_step
@@ -44,7 +45,7 @@ def measured(case: Case) -> dict[str, float]:
         found["power_w"] = float(power.mean()) if power.size else None
     if case.timeline is not None and case.timeline.window_s > 0:
         timeline = case.timeline
-        steps = sorted(timeline.step_s)
+        steps = timeline.step_s
         found |= {
             "kernels": float(timeline.launches),
             "kernel_time_s": sum(k.total_s for k in timeline.kernels),
@@ -56,7 +57,7 @@ def measured(case: Case) -> dict[str, float]:
             "steps": float(len(steps)) if steps else None,
         }
         if steps:
-            found["step_s"] = float(np.median(steps))
+            found["step_s"] = median(np.array(steps))
     if case.profile is not None:
         found["kernels"] = float(case.profile.launches.sum())
         if timed(case.profile):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heuristics.arrays import Flags, Index, Ns, Small
+from heuristics.arrays import Flags, Index, Ns, Small, median
 from heuristics.intervals import EMPTY, Spans, difference, gaps, intersection, merged, union
 from heuristics.kernel_class import KernelClass, kernel_class
 from heuristics.observations import KernelTotal, OperationTotal, Timeline
@@ -152,9 +152,8 @@ def _host_gap_s(events: DeviceEvents, holes: Spans) -> float | None:
 
 
 def _median_delay_s(events: DeviceEvents, chosen: Flags) -> float | None:
-    if not chosen.any():
-        return None
-    return float(np.median(np.maximum(0, events.start[chosen] - events.launch_start[chosen]))) / NS_PER_S
+    delay_ns = median(np.maximum(0, events.start[chosen] - events.launch_start[chosen]))
+    return None if delay_ns is None else delay_ns / NS_PER_S
 
 
 def _totals(events: DeviceEvents) -> tuple[KernelTotal, ...]:

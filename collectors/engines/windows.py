@@ -290,7 +290,7 @@ def _model(shot: Snapshot) -> str | None:
 def _vllm_capacity(shot: Snapshot) -> float | None:
     """Tokens that vLLM's KV caches hold, all engines together, from the labels of their configuration."""
     held = [_tokens_held(sample) for sample in shot.values("vllm:cache_config_info")]
-    return sum(tokens for tokens in held if tokens is not None) or None
+    return sum(tokens for tokens in held if tokens is not None and tokens > 0) or None
 
 
 def _tokens_held(config: Sample) -> float | None:

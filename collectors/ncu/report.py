@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 
 from collectors.dump import Contents, Dump
-from collectors.ncu import export
 from heuristics.errors import UnreadableDump
 
 KIND = "Nsight Compute report"
@@ -26,6 +23,11 @@ def read(dump: Dump) -> Contents:
     Raises:
         UnreadableDump: no ncu on the PATH, or it cannot open the report.
     """
+    import shutil
+    import subprocess
+
+    from collectors.ncu import export
+
     tool = shutil.which("ncu")
     by_hand = f"ncu --import {dump.path} --csv --page raw > kernels.csv, and give kernels.csv"
     if tool is None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from collectors.ncu.cells import Kernel
 from collectors.ncu.metrics import NAN, OF_THE_DEVICE, Field
-from heuristics.arrays import Array, Rows
+from heuristics.arrays import Array, Rows, median
 from heuristics.observations import KernelProfile
 from heuristics.operations import Phase
 from heuristics.roofs import Device
@@ -171,7 +171,7 @@ class KernelTable:
         if clock is None or bus is None:
             fraction, rate = cells[Field.DRAM], cells[Field.DRAM_RATE]
             usable = (fraction > LEAST_FRACTION) & (rate > 0)
-            peak = float(np.median(rate[usable] / fraction[usable])) if usable.any() else None
+            peak = median(rate[usable] / fraction[usable])
         return Device(
             index=index,
             name=self.device_names.get(index),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from heuristics.timeline import DeviceEvents, Recording, summarise
 KIND = "Nsight Systems export"
 
 MAGIC = b"SQLite format 3\x00"
+
+UNNAMED = "unnamed"
 
 
 def recognises(dump: Dump) -> bool:
@@ -42,7 +45,9 @@ def read(dump: Dump) -> Contents:
     try:
         connection = sqlite3.connect(address, uri=True)
     except sqlite3.Error as error:
-        raise UnreadableDump(dump.path, f"cannot be opened as a database: {error}") from error
+        raise UnreadableDump(
+            dump.path, f"cannot be opened as a database: {error}", hint="copy it to a local disk"
+        ) from error
     try:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
@@ -71,15 +76,23 @@ def _read(dump: Dump, database: Database) -> Contents:
         Observation(source=dump.path, payload=activity, device=database.device(index))
         for index, activity in activities(database)
     ]
+    if _is_truncated(dump.path, dump.head):
+        warnings.append("a part of the database is missing: the file is truncated")
     if dump.interrupt.requested:
         warnings.append("interrupted: judged by what was read so far")
     return Contents(kind=KIND, observations=tuple(observations), warnings=tuple(warnings))
 
 
+def _is_truncated(path: str, head: bytes) -> bool:
+    """Whether the file is shorter than its header says, where a page of 64 KiB is written as 1."""
+    page, pages = int.from_bytes(head[16:18]), int.from_bytes(head[28:32])
+    return os.stat(path).st_size < (65536 if page == 1 else page) * pages
+
+
 def _timelines(path: str, database: Database, events: Events) -> list[Observation]:
     device_of: Index = np.array(events.device, np.int32)
     launch_start, launch_end, host = events.launches()
-    names = [database.string(name) or str(name) for name in events.names]
+    names = [database.string(name) or (str(name) if name else UNNAMED) for name in events.names]
     blocks = np.array(events.blocks, np.float32)
     marks = database.marks()
     recording = Recording(host=host)

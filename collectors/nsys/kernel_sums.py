@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 
 from collectors.dump import Contents, Dump
-from collectors.units import number
+from collectors.units import counted, number
 from heuristics.errors import UnreadableDump
 from heuristics.kernel_class import kernel_class
 from heuristics.observations import KernelTotal, Observation
@@ -36,9 +36,15 @@ def _is_head(row: list[str]) -> bool:
 def _cells(line: str) -> list[str]:
     """Cells of a row; none of a row that is no CSV."""
     try:
-        return next(csv.reader([line]), [])
+        return next(csv.reader([line], strict=True), [])
     except csv.Error:
         return []
+
+
+def _amount(cell: str) -> float | None:
+    """A time or a count; None for what is none."""
+    value = number(cell)
+    return value if value is not None and 0 <= value < LONGEST_NS else None
 
 
 def read(dump: Dump) -> Contents:
@@ -48,7 +54,7 @@ def read(dump: Dump) -> Contents:
         UnreadableDump: no kernel below the header.
     """
     columns: list[str] = []
-    kernels: list[KernelTotal] = []
+    sums: dict[str, tuple[float, float]] = {}
     damaged = 0
     for line in dump.lines():
         row = _cells(line)
@@ -61,16 +67,22 @@ def read(dump: Dump) -> Contents:
             damaged += 1
             continue
         cells = dict(zip(columns, row, strict=True))
-        total, count = number(cells["Total Time (ns)"]), number(cells["Instances"])
-        if total is None or count is None or not 0 <= total < LONGEST_NS or not 0 < count < LONGEST_NS:
+        name, total, count = cells["Name"], _amount(cells["Total Time (ns)"]), _amount(cells["Instances"])
+        if not name or total is None or not count:
             damaged += 1
             continue
-        name = cells["Name"]
-        kernels.append(KernelTotal(name=name, kind=kernel_class(name), launches=int(count), total_s=total / 1e9))
-    if not kernels:
+        launches, spent = sums.get(name, (0.0, 0.0))
+        sums[name] = launches + count, spent + total
+    if not sums:
         raise UnreadableDump(dump.path, "the report of nsys stats names no kernel", hint="profile with -t cuda")
     warnings = ["sums by kernel: gaps between kernels are not in this report; nsys export --type sqlite has them"]
+    if dump.cut_short:
+        warnings.append(dump.cut_short)
     if damaged:
-        warnings.append(f"{damaged} rows are damaged and were left out")
+        warnings.append(f"{counted(damaged, 'row is damaged and was', 'rows are damaged and were')} left out")
+    kernels = [
+        KernelTotal(name=name, kind=kernel_class(name), launches=int(count), total_s=total / 1e9)
+        for name, (count, total) in sums.items()
+    ]
     observation = Observation(source=dump.path, payload=timeline_of_sums(kernels))
     return Contents(kind=KIND, observations=(observation,), warnings=tuple(warnings))

@@ -25,16 +25,17 @@ _RATIOS: dict[str, tuple[str, ...]] = {
 """Names until DCGM 4.5 and from 4.6 on. Ratios 0 to 1 although their HELP says percent."""
 
 _READINGS = {
-    "sm": (("DCGM_FI_DEV_GPU_UTIL",), 0.01),
-    "memory": (("DCGM_FI_DEV_MEM_COPY_UTIL",), 0.01),
-    "video": (("DCGM_FI_DEV_ENC_UTIL", "DCGM_FI_DEV_DEC_UTIL"), 0.01),
-    "power_w": (("DCGM_FI_DEV_POWER_USAGE",), 1.0),
-    "sm_clock_hz": (("DCGM_FI_DEV_SM_CLOCK",), 1e6),
-    "memory_clock_hz": (("DCGM_FI_DEV_MEM_CLOCK",), 1e6),
+    "sm": (("DCGM_FI_DEV_GPU_UTIL",), 0.01, 1.0),
+    "memory": (("DCGM_FI_DEV_MEM_COPY_UTIL",), 0.01, 1.0),
+    "video": (("DCGM_FI_DEV_ENC_UTIL", "DCGM_FI_DEV_DEC_UTIL"), 0.01, 1.0),
+    "power_w": (("DCGM_FI_DEV_POWER_USAGE",), 1.0, 1e5),
+    "sm_clock_hz": (("DCGM_FI_DEV_SM_CLOCK",), 1e6, 1e11),
+    "memory_clock_hz": (("DCGM_FI_DEV_MEM_CLOCK",), 1e6, 1e11),
 }
+"""Metrics, the factor to SI, and what is too much to be a reading."""
 
-PERCENT_ABOVE = 1.05
-"""Some exporters do print percent: where one ratio is larger than this, all are percentages."""
+MOST_RATIO = 1.05
+"""A larger ratio is none. Some exporters do print percent: then all are percentages."""
 
 MIG_INDICES = 100
 """Instances are numbered from here on, GPU by GPU, out of the way of whole GPUs."""
@@ -59,7 +60,7 @@ def observations(snapshots: list[Snapshot]) -> list[Observation]:
         activity = {name: _mean_ratio(mine, names, scale) for name, names in _RATIOS.items()}
         if any(v is not None for v in activity.values()):
             found.append(Observation(source=sources, payload=Activity(window_s=None, **activity), device=device))
-        readings = {name: _series(mine, metrics, factor) for name, (metrics, factor) in _READINGS.items()}
+        readings = {name: _series(mine, *how) for name, how in _READINGS.items()}
         if not all(np.isnan(v).all() for v in readings.values()):
             blank = np.full(len(mine), np.nan)
             payload = Samples(interval_s=None, power_limited=blank, thermally_limited=blank, **readings)
@@ -79,30 +80,34 @@ def _device(key: Key, samples: list[Sample]) -> Device:
     def label(name: str) -> str | None:
         return next((s.labels[name] for s in samples if s.labels.get(name)), None)
 
-    clocks = [s.value * 1e6 for s in samples if s.name == "DCGM_FI_DEV_MEM_CLOCK" and s.value > 0]
+    clocks = _series([samples], *_READINGS["memory_clock_hz"])
     instance = _whole(key[1])
     return Device(
         index=key[0] if instance is None else MIG_INDICES * (1 + key[0]) + instance,
         uuid=label("UUID"),
         name=label("modelName"),
         vendor="NVIDIA",
-        memory_clock_hz=max(clocks, default=None),
+        memory_clock_hz=float(clocks[0]) if clocks[0] > 0 else None,
         mig_profile=label("GPU_I_PROFILE"),
     )
 
 
 def _ratio_scale(snapshots: list[Snapshot]) -> float:
-    """1, or 0.01 where the exporter prints percent."""
-    names = {name for names in _RATIOS.values() for name in names}
-    largest = max((s.value for shot in snapshots for s in shot.samples if s.name in names), default=0.0)
-    return 0.01 if largest > PERCENT_ABOVE else 1.0
+    """1, or 0.01 where the exporter prints percent. The engine's ratio, where stated, is the largest of all."""
+    every = {name for names in _RATIOS.values() for name in names}
+    stated = [s for shot in snapshots for s in shot.samples if s.name in every and s.value <= MOST_RATIO / 0.01]
+    engine = [s for s in stated if s.name in _RATIOS["engine_active"] and s.value > 0.0]
+    largest = max((s.value for s in engine or stated), default=0.0)
+    return 0.01 if largest > MOST_RATIO else 1.0
 
 
 def _mean_ratio(mine: list[list[Sample]], names: tuple[str, ...], scale: float) -> float | None:
-    values = [s.value for rows in mine for s in rows if s.name in names]
-    return scale * sum(values) / len(values) if values else None
+    stated = (s.value * scale for rows in mine for s in rows if s.name in names)
+    values = [value for value in stated if value <= MOST_RATIO]
+    return sum(values) / len(values) if values else None
 
 
-def _series(mine: list[list[Sample]], metrics: tuple[str, ...], factor: float) -> np.ndarray:
+def _series(mine: list[list[Sample]], metrics: tuple[str, ...], factor: float, most: float) -> np.ndarray:
     """One value a snapshot, the largest where several metrics say the same; NaN where not stated."""
-    return np.array([max((s.value * factor for s in rows if s.name in metrics), default=np.nan) for rows in mine])
+    stated = ([s.value * factor for s in rows if s.name in metrics] for rows in mine)
+    return np.array([max((v for v in values if v <= most), default=np.nan) for values in stated])

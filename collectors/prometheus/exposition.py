@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from math import isfinite
 
 from collectors.dump import Contents, Dump
+from collectors.units import counted
 from heuristics.errors import UnreadableDump
 
 KIND = "Prometheus snapshot"
@@ -30,6 +30,12 @@ WANTED = (
 )
 """Beginnings of the names that some reader asks for."""
 
+LARGEST = 1e27
+"""More FLOPs than any counter reaches in years; also above it are NaN and infinities, which state nothing."""
+
+MOST_SAMPLES = 100_000
+"""In one scrape, of the wanted names, without buckets: servers have hundreds."""
+
 _NUMBER = r"(?:[-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?|NaN|[-+]?Inf)"
 _SAMPLE = re.compile(rf"([A-Za-z_:][\w:]*+(?:\{{.*\}})?)[ \t]++{_NUMBER}(?:[ \t]++-?\d++)?\s*+")
 _FAMILY = re.compile(r"#\s*(TYPE|HELP)\s+(\S+)")
@@ -40,7 +46,7 @@ _RAY = ("ray_vllm_", "vllm:")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample: full name, labels, value (NaN and infinities left out before)."""
+    """One sample: full name, labels, value (what is no plain number was left out before)."""
 
     name: str
     labels: Mapping[str, str]
@@ -75,13 +81,14 @@ class Scrapes(Contents):
 
 
 def recognises(dump: Dump) -> bool:
-    """HELP and TYPE comments, or several lines that parse as samples."""
+    """HELP and TYPE comments, or lines that parse as samples: several, or one with a name that some reader wants."""
     lines = dump.head_text.splitlines()[:4000]
     if any(_FAMILY.match(line) for line in lines):
         return True
     stated = [line for line in lines[:200] if line.strip()]
-    samples = sum(bool(_SAMPLE.fullmatch(line)) for line in stated)
-    return samples >= 3 and samples >= 0.8 * len(stated)
+    samples = [line for line in stated if _SAMPLE.fullmatch(line)]
+    enough = len(samples) >= 3 or any(line.startswith(WANTED) for line in samples)
+    return enough and len(samples) >= 0.8 * len(stated)
 
 
 def read(dump: Dump) -> Scrapes:
@@ -100,8 +107,12 @@ def read(dump: Dump) -> Scrapes:
             dump.path, f"the Prometheus text {what}", hint="curl -s HOST:PORT/metrics > a.prom, of the engine itself"
         )
     warnings = [dump.cut_short] if dump.cut_short else []
+    if scrapes.surplus:
+        warnings.append(f"more than {MOST_SAMPLES:,} samples of the wanted names in a scrape: the others were left out")
     if scrapes.ignored:
-        warnings.append(f"{scrapes.ignored} samples without a number were left out")
+        warnings.append(
+            f"{counted(scrapes.ignored, 'sample without a number was', 'samples without a number were')} left out"
+        )
     return Scrapes(kind=KIND, observations=(), warnings=tuple(warnings), snapshots=tuple(scrapes.found))
 
 
@@ -118,6 +129,7 @@ class _Splitter:
         self.commented = False
         self.sampled = False
         self.ignored = 0
+        self.surplus = False
 
     def take(self, line: str) -> None:
         """One line of the file."""
@@ -133,7 +145,10 @@ class _Splitter:
             return
         if not self.commented:
             self._begin(sample[1])
-        self.lines.append(line)
+        if len(self.lines) < MOST_SAMPLES:
+            self.lines.append(line)
+        else:
+            self.surplus = True
 
     def close(self) -> None:
         """End the scrape."""
@@ -163,7 +178,7 @@ def _snapshot(path: str, lines: list[str], captured: float | None, saved: float 
     for name, labels, value, timestamp in _parsed(lines):
         if stamp is None and timestamp is not None:
             stamp = timestamp
-        if isfinite(value):
+        if abs(value) < LARGEST:
             plain = _RAY[1] + name.removeprefix(_RAY[0]) if name.startswith(_RAY[0]) else name
             samples.append(Sample(plain, labels, value))
     start = next((s.value for s in samples if s.name == "process_start_time_seconds"), None)

@@ -6,12 +6,12 @@ Columns are found by name, never by position: their order follows ``-s``, and dr
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 from collectors.units import factor
 
 
-class Column(Enum):
+class Column(IntEnum):
     """What a column states; fractions, watts, hertz and bytes once converted."""
 
     GPU = auto()

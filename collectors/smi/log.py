@@ -7,6 +7,8 @@ import numpy as np
 from collectors.dump import Contents, Dump
 from collectors.smi.columns import Column
 from collectors.smi.tables import Gpu, Tables, csv_header, is_dmon
+from collectors.units import counted
+from heuristics.arrays import median
 from heuristics.errors import UnreadableDump
 from heuristics.observations import Activity, Observation, Samples
 from heuristics.roofs import Device
@@ -36,7 +38,7 @@ def read(dump: Dump) -> Contents:
         )
     warnings = [dump.cut_short] if dump.cut_short else []
     if tables.damaged:
-        warnings.append(f"{tables.damaged} rows do not fit their header and were left out")
+        warnings.append(f"{counted(tables.damaged, 'row does', 'rows do')} not fit the header: left out")
     return Contents(kind=KIND, observations=tuple(observations), warnings=tuple(warnings))
 
 
@@ -57,10 +59,9 @@ def _observations(source: str, gpus: dict[int, Gpu]) -> list[Observation]:
 def _samples(gpu: Gpu) -> Samples:
     times = gpu.of(Column.TIME)
     steps = np.diff(times[~np.isnan(times)])
-    positive = steps[steps > 0]
     power_limited = gpu.of(Column.POWER_LIMITED, Column.POWER_VIOLATION)
     return Samples(
-        interval_s=float(np.median(positive)) if positive.size else None,
+        interval_s=median(steps[steps > 0]),
         sm=gpu.of(Column.SM),
         memory=gpu.of(Column.MEMORY),
         video=gpu.of(Column.ENCODER, Column.DECODER, Column.JPEG, Column.OPTICAL_FLOW),
@@ -98,7 +99,7 @@ def _under_load(gpu: Gpu, column: Column) -> float | None:
     """The median of a clock over the samples in which a kernel ran."""
     clock = gpu.of(column)
     loaded = clock[(np.nan_to_num(gpu.of(Column.SM)) > 0) & ~np.isnan(clock)]
-    return float(np.median(loaded)) if loaded.size else None
+    return median(loaded)
 
 
 def _activity(gpu: Gpu) -> Activity | None:

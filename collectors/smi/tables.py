@@ -7,6 +7,7 @@ import re
 from array import array
 from dataclasses import dataclass, field
 from datetime import datetime, time
+from functools import lru_cache
 from itertools import count
 
 import numpy as np
@@ -80,6 +81,8 @@ class Tables:
         self.damaged = 0
         self.names: list[str] = []
         self.wanted: list[tuple[int, Column, str]] = []
+        self.worded: list[tuple[int, Column]] = []
+        self.of_processes = self.indexed = False
         self.separator: str | None = None
         self.awaiting_units = False
         self.processes: dict[float, dict[Column, float]] = {}
@@ -87,6 +90,8 @@ class Tables:
 
     def take(self, line: str) -> None:
         """One line of the file."""
+        if not line:
+            return
         if line.lstrip().startswith("#"):
             words = line.replace("#", " ").replace(",", " ").split()
             if is_dmon(line):
@@ -115,6 +120,9 @@ class Tables:
             if (column := column_of(name, unit)) is not None
         ]
         self.wanted = sorted(found, key=lambda cell: rank_of(self.names[cell[0]]))
+        self.worded = [(place, column) for place, column, _ in self.wanted if column in _WORDED]
+        self.of_processes = any(column is Column.PID for _, column, _ in self.wanted)
+        self.indexed = any(column is Column.GPU for _, column, _ in self.wanted)
         self.awaiting_units = False
 
     def _row(self, line: str) -> None:
@@ -143,15 +151,11 @@ class Tables:
 
     def _enter(self, cells: list[str]) -> None:
         values: dict[Column, float] = {}
-        texts: dict[Column, str] = {}
         for place, column, unit in self.wanted:
-            cell = cells[place]
-            if not _stated(cell):
-                continue
-            texts.setdefault(column, cell)
-            value = _value(column, cell, unit)
-            if value is not None:
-                values[column] = max(value, values.get(column, 0.0)) if column in _SIGN else values.get(column, value)
+            value = _value(column, cells[place], unit)
+            if value is not None and (column not in values or column in _SIGN):
+                values[column] = max(value, values.get(column, value))
+        texts = {column: cells[place] for place, column in reversed(self.worded) if _stated(cells[place])}
         index = self._index(texts, values)
         if index is None:
             self.damaged += 1
@@ -159,7 +163,7 @@ class Tables:
         gpu = self.gpus.setdefault(index, Gpu())
         gpu.name = texts.get(Column.NAME) or gpu.name
         gpu.uuid = texts.get(Column.UUID) or gpu.uuid
-        if any(column is Column.PID for _, column, _ in self.wanted):
+        if self.of_processes:
             self._process(index, values)
         else:
             gpu.enter(values)
@@ -191,7 +195,7 @@ class Tables:
     def _index(self, texts: dict[Column, str], values: dict[Column, float]) -> int | None:
         """The GPU of a row: by index, else by the order in which UUIDs or bus ids appear, else the only one."""
         identity = texts.get(Column.UUID) or texts.get(Column.BUS)
-        if any(column is Column.GPU for _, column, _ in self.wanted):
+        if self.indexed:
             stated = values.get(Column.GPU, -1.0)
             if not 0 <= stated < MOST_GPUS:
                 return None
@@ -209,14 +213,18 @@ class Tables:
 
 
 _SIGN = frozenset({Column.POWER_LIMITED, Column.THERMALLY_LIMITED})
+_WORDED = frozenset({Column.NAME, Column.UUID, Column.BUS})
 
 
 def _stated(cell: str) -> bool:
     return cell.lower() not in UNKNOWN and not cell.startswith("[")
 
 
+@lru_cache(maxsize=1 << 14)
 def _value(column: Column, cell: str, unit: str) -> float | None:
     """A cell in SI; None where it is no reading."""
+    if not _stated(cell):
+        return None
     if column is Column.TIME:
         return _time(cell)
     if column in _SIGN:

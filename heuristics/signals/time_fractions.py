@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from heuristics.arrays import Flags
+from heuristics.arrays import Flags, median
 from heuristics.case import Case
 from heuristics.claims import Claim, WallBound
 from heuristics.evidence import Abstention, Evidence, Finding
@@ -99,8 +99,8 @@ def _engine_active(case: Case) -> Finding:
 def _silent(case: Case, samples: Samples) -> Finding:
     """Every stated sm is 0: idle, unless the power says that bursts fell between the readings."""
     power = samples.power_w[~np.isnan(samples.power_w)]
-    median = float(np.median(power)) if power.size else None
-    if median is not None and float(power.max() - power.min()) > FLAT_POWER * median:
+    typical = median(power)
+    if typical is not None and float(power.max() - power.min()) > FLAT_POWER * typical:
         return Abstention(
             signal=NAME,
             missing=False,

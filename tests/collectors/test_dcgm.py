@@ -114,3 +114,17 @@ def test_other_exporters_give_nothing() -> None:
 def test_sources_are_named_once_each() -> None:
     found: list[Observation] = boards(page(dcgm([Board()])), page(dcgm([Board()])))
     assert {o.source for o in found} == {"0.prom, 1.prom"}
+
+
+@pytest.mark.parametrize("wrong", [3.0, 5e22, 140737488355328.0])
+def test_one_ratio_that_is_none_leaves_the_others_as_they_are(wrong: float) -> None:
+    text = page(dcgm([Board(dram=wrong), Board(gpu=1)]))
+    first, second = (o.payload for o in boards(text) if isinstance(o.payload, Activity))
+    assert (first.dram_active, first.sm_active) == (None, 0.88)
+    assert second.dram_active == 0.74
+
+
+def test_a_clock_that_no_board_has_is_none() -> None:
+    device = boards(page(dcgm([Board(memory_clock_mhz=1e20)])))[0].device
+    assert device is not None
+    assert device.memory_clock_hz is None

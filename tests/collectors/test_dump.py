@@ -84,7 +84,7 @@ def test_anything_may_follow_the_magic_of_gzip(tail: bytes) -> None:
 
 
 def test_a_file_that_expands_beyond_reason_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collectors.dump, "BOMB_BYTES", 1 << 23)
+    monkeypatch.setattr(collectors.dump, "BOMBS", ((1 << 23, 250.0),))
     bomb = gzip.compress(bytes(1 << 24))
     with pytest.raises(UnreadableDump, match="expands") as error:
         content(bomb)

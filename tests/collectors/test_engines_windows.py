@@ -242,3 +242,9 @@ def test_any_snapshots_in_any_order_give_windows_or_remarks(drawn: list[int], st
     assert len(found) == 1
     assert (found[0].batch or 0.0) >= 0.0
     assert (found[0].steps or 0.0) >= 0.0
+
+
+def test_a_cache_of_negative_size_is_unknown() -> None:
+    text = page(engines.vllm(State()))
+    assert served(text).kv_capacity_tokens == 100_000
+    assert served(text.replace('"100000"', '"-1"')).kv_capacity_tokens is None

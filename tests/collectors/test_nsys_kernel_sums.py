@@ -82,7 +82,7 @@ def test_two_reports_add_up_as_two_lists() -> None:
 )
 def test_damaged_rows_are_left_out_and_counted(row: str) -> None:
     found = read(dump(TEXT + row + "\n"))
-    assert found.warnings[1:] == ("1 rows are damaged and were left out",)
+    assert found.warnings[1:] == ("1 row is damaged and was left out",)
     assert timeline(TEXT + row + "\n") == timeline(TEXT)
 
 

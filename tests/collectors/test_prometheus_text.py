@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from collectors.prometheus import exposition
-from collectors.prometheus.exposition import WANTED, Scrapes
+from collectors.prometheus.exposition import LARGEST, MOST_SAMPLES, WANTED, Scrapes
 from collectors.readers import read, reader_of
 from heuristics.errors import UnreadableDump
 from tests.make import engines
@@ -46,7 +45,7 @@ def parsed(text: str) -> list[tuple[str, tuple[tuple[str, str], ...], float]]:
         (s.name, tuple(sorted(s.labels.items())), float(s.value))
         for f in text_string_to_metric_families(text)
         for s in f.samples
-        if s.name.startswith(WANTED) and not s.name.endswith("_bucket") and math.isfinite(s.value)
+        if s.name.startswith(WANTED) and not s.name.endswith("_bucket") and abs(s.value) < LARGEST
     ]
 
 
@@ -98,7 +97,7 @@ def test_a_sample_without_a_number_is_left_out_and_counted() -> None:
     boards = [Board(util="ERROR - FAILED TO CONVERT TO STRING"), Board(gpu=1)]
     found = read(dump(page(dcgm(boards))))
     assert isinstance(found, Scrapes)
-    assert found.warnings == ("1 samples without a number were left out",)
+    assert found.warnings == ("1 sample without a number was left out",)
     assert [s.value for s in found.snapshots[0].values("DCGM_FI_DEV_GPU_UTIL")] == [100.0]
 
 
@@ -117,6 +116,18 @@ def test_text_without_comments_is_recognised_and_read() -> None:
     plain = "".join(line + "\n" for line in page(engines.llama_cpp(STATE)).splitlines() if not line.startswith("#"))
     assert reader_of(dump(plain)) is exposition
     assert taken(plain) == taken(page(engines.llama_cpp(STATE)))
+
+
+def test_one_wanted_sample_is_enough_to_be_recognised() -> None:
+    assert reader_of(dump('DCGM_FI_PROF_DRAM_ACTIVE{gpu="0"} 0.8\n')) is exposition
+    assert reader_of(dump("ours 0.8\n")) is None
+
+
+def test_of_many_thousand_series_the_first_are_kept() -> None:
+    found = read(dump(page(gauge("vllm:odd", *(({"n": str(n)}, 1.0) for n in range(MOST_SAMPLES + 1))))))
+    assert isinstance(found, Scrapes)
+    assert len(found.snapshots[0].samples) == MOST_SAMPLES
+    assert found.warnings[0].startswith("more than 100,000 samples")
 
 
 @pytest.mark.parametrize(

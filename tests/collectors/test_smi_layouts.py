@@ -148,7 +148,7 @@ def test_several_tables_in_one_file_are_read_together() -> None:
 def test_rows_that_do_not_fit_their_header_are_left_out_and_counted() -> None:
     text = smi.dmon(READINGS).replace("1755 \n", "1755 99\n", 1)
     found = smi.contents(text)
-    assert found.warnings == ("1 rows do not fit their header and were left out",)
+    assert found.warnings == ("1 row does not fit the header: left out",)
     assert smi.samples(text)[0].sm.size == 2
 
 

@@ -90,7 +90,7 @@ def test_a_board_named_by_index_and_by_uuid_in_two_tables_is_one() -> None:
 def test_a_row_whose_index_is_unreadable_goes_nowhere() -> None:
     text = smi.query([Reading(), Reading(gpu=1)], ["index", "utilization.gpu"]).replace("\n1, ", "\n[N/A], ")
     assert list(smi.samples(text)) == [0]
-    assert smi.contents(text).warnings == ("1 rows do not fit their header and were left out",)
+    assert smi.contents(text).warnings == ("1 row does not fit the header: left out",)
 
 
 def test_a_board_is_described_by_what_the_log_states() -> None:
