@@ -115,7 +115,7 @@ class Dump:
             if b"\r" in text or rest[-1:] == b"\r":
                 text, rest = (rest + text).replace(b"\r\n", b"\n"), b""
             cut = text.rfind(b"\n") + 1
-            whole = rest + text[:cut] if cut else b""
+            whole = b"".join((rest, memoryview(text)[:cut])) if cut else b""
             rest = text[cut:] if cut else rest + text
             if len(rest) > LINE_LIMIT:
                 raise UnreadableDump(

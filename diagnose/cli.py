@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -45,6 +46,9 @@ def group() -> None:
     """Is an inference job memory-, compute- or latency-bound, how far from the roof, and how sure is that?"""
 
 
+GARBAGE = 100_000
+"""Objects made before the collector looks for cycles: modules make many that stay, and a command ends soon."""
+
 THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """What numpy's linear algebra reads when it is loaded. Products here are tiny, and its threads would only spin."""
 
@@ -53,6 +57,7 @@ def main() -> None:
     """Entry point: errors meant for the user become two lines and exit code 2, never a traceback."""
     for name in THREAD_POOLS:
         os.environ.setdefault(name, "1")
+    gc.set_threshold(GARBAGE)
     try:
         group.main(standalone_mode=False)
     except click.UsageError as error:

@@ -8,6 +8,7 @@ import numpy as np
 
 from collectors.dump import Contents, Dump
 from collectors.ncu.header import Header, headers_in, is_header
+from collectors.ncu.lines import Lines
 from collectors.ncu.long_page import LongPage
 from collectors.ncu.rewritten_page import RewrittenPage
 from collectors.ncu.table import KernelTable
@@ -59,13 +60,13 @@ def read(dump: Dump) -> Contents:
     page: Page | None = None
     damaged = 0
     for block in dump.utf8_blocks():
-        begin = 0
-        for at, end, header in headers_in(block):
-            damaged += _take(page, block[begin:at], remarks)
+        lines, begin = Lines.of(block), 0
+        for at, header in headers_in(lines, of_a_page=page is not None):
+            damaged += _take(page, lines.part(begin, at), remarks)
             damaged += page.close() if page is not None else 0
             page = _page(header, table)
-            begin = end + 1
-        damaged += _take(page, block[begin:], remarks)
+            begin = at + 1
+        damaged += _take(page, lines.part(begin), remarks)
     damaged += page.close() if page is not None else 0
     if len(table) == 0:
         raise _without_kernels(dump, remarks, page is not None, damaged)
@@ -86,11 +87,11 @@ def _page(header: Header, table: KernelTable) -> Page:
     return LongPage(header, table) if header.as_written else RewrittenPage(header, table)
 
 
-def _take(page: Page | None, block: bytes, remarks: list[str]) -> int:
+def _take(page: Page | None, lines: Lines, remarks: list[str]) -> int:
     """Rows to the page; before the first header, what ncu says of errors."""
     if page is not None:
-        return page.take(block) if block else 0
-    for found in _REMARK.finditer(block):
+        return page.take(lines) if len(lines) else 0
+    for found in _REMARK.finditer(lines.text):
         if len(remarks) >= MOST_REMARKS:
             break
         remarks.append(found[0][:REMARK_CHARACTERS].decode("utf-8", "replace"))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
+import msgspec
 import numpy as np
 
 from collectors.ncu.cells import MOST_DEVICES, figure
+from collectors.ncu.header import NINE, ZERO
+from collectors.ncu.lines import NEWLINE
 from collectors.ncu.metrics import NAN
 from heuristics.arrays import Array, Bytes, Flags, Index, Rows
 
-COMMA, POINT, ZERO, NINE, NEWLINE = 44, 46, 48, 57, 10
+COMMA, POINT = 44, 46
 LONGEST = 64
+
+_NUMBERS = msgspec.json.Decoder(list[float])
 
 _MARGIN = np.full(4, NEWLINE, np.uint8)
 
@@ -67,10 +70,10 @@ def _decoded(text: Bytes, begin: Rows, end: Rows) -> Array | None:
         cells = np.delete(cells, commas)
     cells[cells == NEWLINE] = COMMA
     try:
-        values = json.loads(b"[" + cells[:-1].tobytes() + b"]")
-    except ValueError:
+        values = _NUMBERS.decode(b"[" + cells[:-1].tobytes() + b"]")
+    except msgspec.DecodeError:
         return None
-    found = np.array(values, np.float64)
+    found = np.array(values)
     return found if found.size == begin.size and bool(np.isfinite(found).all()) else None
 
 

@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
+from collectors.ncu.lines import Lines
+
 WORD = b"Kernel Name"
+QUOTE, ZERO, NINE = 34, 48, 57
 
 _OPENING = re.compile(rb'("(?:Process )?ID",)|\A(?:\xef\xbb\xbf)?((?:Process )?ID,)')
 """A program's last words without a line end may stand before a quoted header, and a byte order mark before any."""
@@ -115,12 +120,22 @@ def is_header(line: bytes) -> bool:
     return Header.of(line) is not None
 
 
-def headers_in(block: bytes) -> Iterator[tuple[int, int, Header]]:
-    """(begin, end, header) of every header line in a block of whole lines."""
-    at = block.find(WORD)
+def headers_in(lines: Lines, *, of_a_page: bool) -> Iterator[tuple[int, Header]]:
+    """(line, header) of every line that is one. ``of_a_page``: lines that begin as a page's rows do are rows."""
+    if of_a_page and _all_rows(lines):
+        return
+    text = lines.text
+    at = text.find(WORD)
     while at >= 0:
-        begin, end = block.rfind(b"\n", 0, at) + 1, block.find(b"\n", at)
-        header = Header.of(block[begin:end])
+        line = int(np.searchsorted(lines.begins, at, side="right")) - 1
+        header = Header.of(text[lines.begins[line] : lines.begins[line + 1] - 1])
         if header is not None:
-            yield begin, end, header
-        at = block.find(WORD, end)
+            yield line, header
+        at = text.find(WORD, lines.begins[line + 1])
+
+
+def _all_rows(lines: Lines) -> bool:
+    """Whether every line begins with a quoted number."""
+    letters, begins = lines.letters, lines.begins[:-1]
+    digits = letters[np.minimum(begins + 1, letters.size - 1)]
+    return bool(((letters[begins] == QUOTE) & (digits >= ZERO) & (digits <= NINE)).all())

@@ -18,7 +18,8 @@ import numpy as np
 
 from collectors.ncu.cells import RULE, RULE_WAVES, Kernel, figure, kernel_of, rule_reading
 from collectors.ncu.figures import figures_at
-from collectors.ncu.header import Header
+from collectors.ncu.header import QUOTE, Header
+from collectors.ncu.lines import NO_LINES, Lines
 from collectors.ncu.metrics import Field, Target, empty_row, put, target
 from collectors.ncu.table import KernelTable
 from heuristics.arrays import Array, Flags
@@ -28,7 +29,7 @@ RULE_CELL = f'","{RULE}","'.encode()
 MOST_KNOWN = 10_000
 MOST_ROWS = 10_000
 """Rows of one kernel beyond which their order is not worth learning; ``--set full`` gives a few hundred."""
-QUOTE, NEWLINE, COMMA = 34, 10, 44
+COMMA = 44
 
 _FIELD = rb'"[^"\n]*(?:""[^"\n]*)*"'
 _CELL = re.compile(rb'"([^"]*(?:""[^"]*)*)",')
@@ -96,7 +97,7 @@ class LongPage:
         before = header.columns.index(header.value) - self.first
         self.beginning = re.compile(rb'"\d[\d.,]*",(?:%b,){%d}' % (_FIELD, self.first - 1))
         self.before_value = re.compile(rb'(?:%b,){%d}"' % (_FIELD, before))
-        self.carried = b""
+        self.carried = NO_LINES
         self.known: dict[bytes, Target | None] = {}
         self.kernels: dict[bytes, Kernel] = {}
         self.order: Order | None = None
@@ -113,25 +114,22 @@ class LongPage:
         self.wanted: list[Wanted] = []
         self.rule: tuple[int, bytes] | None = None
 
-    def take(self, block: bytes) -> int:
+    def take(self, lines: Lines) -> int:
         """Read whole lines; returns how many were damaged."""
-        if self.carried:
-            block, self.carried = self.carried + block, b""
-        return self._take(block, at_end=False)
+        held, self.carried = self.carried, NO_LINES
+        return self._take(lines.after(held), at_end=False)
 
-    def _take(self, block: bytes, *, at_end: bool) -> int:
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == NEWLINE)
-        begins = [0, *(ends + 1).tolist()]
-        lines = len(begins) - 1
+    def _take(self, lines: Lines, *, at_end: bool) -> int:
+        block, begins, count = lines.text, lines.begins.tolist(), len(lines)
         damaged = 0
         at = 0
-        while at < lines:
+        while at < count:
             begin = begins[at]
             if self.seen and not block.startswith(self.prefix, begin) and self.beginning.match(block, begin):
                 self._enter()
             if not self.seen and self.order is not None:
-                if not at_end and at + self.order.rows >= lines:
-                    self.carried = block[begin:]
+                if not at_end and at + self.order.rows >= count:
+                    self.carried = lines.part(at)
                     break
                 if self._as_before(block, begins, at, self.order):
                     at += self.order.rows
@@ -144,8 +142,8 @@ class LongPage:
 
     def close(self) -> int:
         """Read what was held back for more; returns how many lines were damaged."""
-        held, self.carried = self.carried, b""
-        damaged = self._take(held, at_end=True) if held else 0
+        held, self.carried = self.carried, NO_LINES
+        damaged = self._take(held, at_end=True)
         self._enter()
         return damaged
 

@@ -6,6 +6,7 @@ import csv
 
 from collectors.ncu.cells import RULE, RULE_WAVES, figure, kernel_of, rule_reading
 from collectors.ncu.header import Header
+from collectors.ncu.lines import Lines
 from collectors.ncu.metrics import empty_row, put, target
 from collectors.ncu.table import KernelTable
 from collectors.units import number
@@ -27,9 +28,9 @@ class RewrittenPage:
         self.row = empty_row()
         self.label = ""
 
-    def take(self, block: bytes) -> int:
+    def take(self, lines: Lines) -> int:
         """Read whole lines; returns how many were damaged."""
-        return sum(not self._line(line) for line in block[:-1].split(b"\n"))
+        return sum(not self._line(line) for line in lines.text[:-1].split(b"\n"))
 
     def close(self) -> int:
         """Enter the last kernel; nothing is held back."""

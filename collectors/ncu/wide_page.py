@@ -13,14 +13,13 @@ import numpy as np
 
 from collectors.marks import phase_of
 from collectors.ncu.cells import figure
-from collectors.ncu.figures import NEWLINE, NINE, ZERO, device_indices, figures_at
-from collectors.ncu.header import Header
+from collectors.ncu.figures import device_indices, figures_at
+from collectors.ncu.header import NINE, QUOTE, ZERO, Header
+from collectors.ncu.lines import Lines
 from collectors.ncu.metrics import DEVICE_NAME, NAN, OF_THE_DEVICE, Field, Target, target
 from collectors.ncu.table import KernelTable
 from collectors.units import number
 from heuristics.arrays import Array, Bytes, Index, Rows
-
-QUOTE = 34
 
 
 class WidePage:
@@ -32,41 +31,39 @@ class WidePage:
         self.targets: list[tuple[int, Target]] | None = None
         self.width = len(header.columns)
 
-    def take(self, block: bytes) -> int:
+    def take(self, lines: Lines) -> int:
         """Read whole lines; returns how many were damaged."""
-        damaged = begin = 0
-        while self.targets is None and begin < len(block):
-            end = block.find(b"\n", begin)
-            taken, sound = self._units(block[begin:end])
+        damaged = first = 0
+        while self.targets is None and first < len(lines):
+            taken, sound = self._units(lines.text[lines.begins[first] : lines.begins[first + 1] - 1])
             damaged += not sound
-            begin = end + 1 if taken else begin
-        return damaged + (self._rows(block[begin:]) if begin < len(block) else 0)
+            first += taken
+        return damaged + (self._rows(lines.part(first)) if first < len(lines) else 0)
 
     def close(self) -> int:
         """Nothing is held back on this page."""
         return 0
 
-    def _rows(self, block: bytes) -> int:
-        letters = np.frombuffer(block, np.uint8)
+    def _rows(self, lines: Lines) -> int:
+        letters = lines.letters
         quotes = np.flatnonzero(letters == QUOTE)
-        line_ends = np.flatnonzero(letters == NEWLINE)
-        quotes_before = np.concatenate([[0], np.searchsorted(quotes, line_ends)])
+        quotes_before = np.searchsorted(quotes, lines.begins)
         regular = np.flatnonzero(np.diff(quotes_before) == 2 * self.width)
         numbered = letters[quotes[quotes_before[regular]] + 1]
         regular = regular[(numbered >= ZERO) & (numbered <= NINE)]
-        parsed, damaged = self._parsed(block, line_ends, np.delete(np.arange(line_ends.size), regular))
+        parsed, damaged = self._parsed(lines, np.delete(np.arange(len(lines)), regular))
         order = np.argsort(np.concatenate([regular, np.array(list(parsed), np.intp)]))
         if order.size:
-            cells = _Cells(block, letters, quotes, quotes_before[regular], list(parsed.values()), order)
+            cells = _Cells(lines.text, letters, quotes, quotes_before[regular], list(parsed.values()), order)
             self._enter(cells, order.size)
         return damaged
 
-    def _parsed(self, block: bytes, line_ends: Rows, lines: Rows) -> tuple[dict[int, list[str]], int]:
+    def _parsed(self, lines: Lines, some: Rows) -> tuple[dict[int, list[str]], int]:
         """The cells of these lines, by line, as far as they are rows of the table, and how many are damaged."""
         found: dict[int, list[str]] = {}
         damaged = 0
-        for line in lines.tolist():
-            text = block[line_ends[line - 1] + 1 if line else 0 : line_ends[line]]
+        for line in some.tolist():
+            text = lines.text[lines.begins[line] : lines.begins[line + 1] - 1]
             if self._is_row(text):
                 cells = self._split(text)
                 if cells is None or len(cells) < self.width or number(cells[0]) is None:

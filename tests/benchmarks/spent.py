@@ -18,7 +18,7 @@ class Spent:
     peak_bytes: int
 
 
-def spent(*commands: Sequence[str], runs: int = 5) -> list[Spent]:
+def spent(*commands: Sequence[str], runs: int = 9) -> list[Spent]:
     """The least that each command needs, output thrown away; they take turns, so that noise meets all alike.
 
     Raises:

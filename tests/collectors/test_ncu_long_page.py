@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from collectors.dump import Dump
 from collectors.ncu import export
 from collectors.ncu.header import Header
+from collectors.ncu.lines import Lines
 from collectors.ncu.long_page import MOST_ROWS, LongPage
 from collectors.ncu.table import KernelTable
 from tests.make import ncu
@@ -51,7 +52,7 @@ def in_blocks(text: str, cuts: list[int]) -> KernelTable:
     damaged = 0
     for begin, end in pairwise(edges):
         if end > begin:
-            damaged += page.take("".join(lines[begin:end]).encode())
+            damaged += page.take(Lines.of("".join(lines[begin:end]).encode()))
     assert damaged + page.close() == 0
     return table
 
