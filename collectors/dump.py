@@ -110,7 +110,7 @@ class Dump:
             UnreadableDump: a line longer than any tool writes.
         """
         rest = b""
-        for piece in self._utf8():
+        for piece in self.utf8():
             text = piece.replace(b"\0", b"") if b"\0" in piece else piece
             if b"\r" in text or rest[-1:] == b"\r":
                 text, rest = (rest + text).replace(b"\r\n", b"\n"), b""
@@ -133,8 +133,8 @@ class Dump:
         for block in self.utf8_blocks():
             yield from block[:-1].decode("utf-8", "replace").split("\n")
 
-    def _utf8(self) -> Iterator[bytes]:
-        """Pieces of the content in UTF-8, without a byte order mark."""
+    def utf8(self) -> Iterator[bytes]:
+        """The whole content in UTF-8, without a byte order mark, in pieces. Can be consumed once."""
         encoding = encoding_of(self.head)
         pieces = _slices(self.chunks(), TEXT_BYTES)
         if encoding != "utf-8":

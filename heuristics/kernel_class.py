@@ -98,6 +98,9 @@ _PATTERNS: tuple[tuple[KernelClass, str], ...] = (
     ),
 )
 
+UNNAMED = "unnamed"
+"""What a kernel without a name is called."""
+
 LETTERS = 4096
 """What a name says, it says near its beginning; templates of templates run to ten thousands of letters."""
 

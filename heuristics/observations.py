@@ -89,8 +89,10 @@ class Timeline:
     recorded_stacks: bool = False
     recorded_shapes: bool = False
     recorded_memory: bool = False
+    of_sums: bool = False
+    """Made of sums by kernel: overlap between streams is not known."""
     gaps_known: bool = True
-    """False where only sums by kernel are known: the gaps between kernels are not."""
+    """False where not even a total of the host tells how much of the time lies between kernels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

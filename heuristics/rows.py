@@ -16,6 +16,9 @@ from heuristics.signals.kernel_speed_of_light import SPEED_OF_LIGHT, held_by_cac
 from heuristics.verdict import Judgement
 from heuristics.vocabulary import Cause, Share
 
+DETAILED = 1000
+"""Profiled kernels of which all is told; of the names beyond that, however many, only time and launches."""
+
 
 class Level(StrEnum):
     """What a row stands for. Kernels and the operations that launched them are two views of the same time."""
@@ -64,11 +67,24 @@ def rows(judgement: Judgement) -> list[Row]:
 
 def _profiled(profile: KernelProfile) -> list[Row]:
     """Kernels of one name together, their figures weighted by time."""
-    weight = weight_of(profile)
-    order = np.argsort(profile.name_index, kind="stable")
-    edges = np.flatnonzero(np.diff(profile.name_index[order])) + 1
+    weight, names = weight_of(profile), len(profile.names)
     whole_s = float(weight.sum()) if timed(profile) else 0.0
-    return [_kernel(profile, weight[group], group, whole_s) for group in np.split(order, edges)]
+    order = np.argsort(profile.name_index, kind="stable")
+    edges = np.searchsorted(profile.name_index[order], np.arange(names + 1)).tolist()
+    total = np.bincount(profile.name_index, weight, names)
+    launches = np.bincount(profile.name_index, profile.launches, names)
+    longest_first = [i for i in np.argsort(-total, kind="stable").tolist() if edges[i] < edges[i + 1]]
+    told = [order[edges[i] : edges[i + 1]] for i in longest_first[:DETAILED]]
+    return [_kernel(profile, weight[group], group, whole_s) for group in told] + [
+        Row(
+            level=Level.KERNEL,
+            name=profile.names[i],
+            time_share=float(total[i]) / whole_s if whole_s > 0 else None,
+            time_s=float(total[i]) if whole_s > 0 else None,
+            launches=int(launches[i]),
+        )
+        for i in longest_first[DETAILED:]
+    ]
 
 
 def _kernel(profile: KernelProfile, weight: Array, group: Rows, whole_s: float) -> Row:

@@ -230,5 +230,6 @@ def timeline_of_sums(
         launch_delay_s=None,
         kernels=tuple(sorted(kernels, key=lambda k: -k.total_s)),
         recorded_shapes=shapes,
+        of_sums=True,
         gaps_known=fed_late,
     )

@@ -137,7 +137,13 @@ def distance(whole: Judgement) -> str:
     if fraction is None or factor is None:
         return f"How far it is to the {what} roof is not measured."
     near = "at" if factor < 1.05 else f"{factor:.1f}x below"
-    return f"{percent(fraction)} of the peak {what}: {near} what is achievable in practice."
+    weighed = {item.evidence.signal for item in whole.evidence}
+    reached = f"{percent(fraction)} of the peak {what}"
+    if not memory and "tensor_activity" in weighed:
+        reached = f"The busiest arithmetic pipe is active {percent(fraction)}"
+    elif not memory and "kernel_speed_of_light" in weighed:
+        reached = f"The SMs reach {percent(fraction)} of their peak throughput"
+    return f"{reached}: {near} what is achievable in practice."
 
 
 def _without_latency(whole: Judgement, verdict: Verdict) -> str:

@@ -19,6 +19,9 @@ EVENT_LIMIT = 1 << 25
 
 TAIL_BYTES = 1 << 22
 
+DEEPEST = 1000
+"""Levels of brackets beyond which no decoder follows."""
+
 _SAMPLE = 1 << 17
 """Bytes at the beginning that show the layout."""
 
@@ -229,6 +232,8 @@ def walk(buffer: bytes, *, at_most: int | None = None) -> Walked:
         elif letter in b"{[":
             start = token.start() if depth == 0 else start
             depth += 1
+            if depth > DEEPEST:
+                raise NotATrace(f"brackets nested {DEEPEST} deep")
         elif letter in b"}]":
             if depth == 0:
                 return Walked(objects, token.start(), True)

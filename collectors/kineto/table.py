@@ -18,6 +18,9 @@ from heuristics.timeline import timeline_of_sums
 
 KIND = "key_averages table"
 
+MOST_CALLS = 1e12
+LONGEST_S = 1e6
+
 _COLUMN_GAP = re.compile(r"\s{2,}")
 _RULE = re.compile(r"-{5,}(?:\s+-{3,})+\s*")
 _TOTAL = re.compile(r"^\s*Self (\w+) time total:\s*([\d.,]+)\s*(\w+)")
@@ -60,7 +63,7 @@ class _Table:
             return
         cells = self._cells(line)
         calls = number(cells[self.columns["# of Calls"]]) if cells else None
-        if calls is None or not cells[0]:
+        if calls is None or not 1.0 <= calls <= MOST_CALLS or not cells[0]:
             return
         device = next((name for name in self.columns if _DEVICE_COLUMN.match(name)), None)
         self.rows.append(
@@ -128,9 +131,16 @@ def read(dump: Dump) -> Contents:
     table = max(tables, key=lambda table: table.device_s)
     if table.device_s <= 0.0:
         return Contents(
-            kind=KIND, observations=(), warnings=("no GPU activity recorded: the table has no device time",)
+            kind=KIND,
+            observations=(),
+            warnings=(
+                *([dump.cut_short] if dump.cut_short else []),
+                "no GPU activity recorded: the table has no device time",
+            ),
         )
     warnings = ["a table of sums: gaps between kernels and overlap are not in it"]
+    if dump.cut_short:
+        warnings.insert(0, dump.cut_short)
     if len(tables) > 1:
         warnings.append(f"{len(tables)} tables: only the one with the longest device time is judged")
     timeline = timeline_of_sums(
@@ -158,4 +168,6 @@ def _tables(dump: Dump) -> list[_Table]:
 def _seconds(cell: str) -> float | None:
     found = _DURATION.match(cell)
     scale, value = (factor(found[2]), number(found[1])) if found else (None, None)
-    return None if scale is None or value is None else value * scale
+    if scale is None or value is None or not 0.0 <= value * scale <= LONGEST_S:
+        return None
+    return value * scale

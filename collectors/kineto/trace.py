@@ -15,6 +15,7 @@ from collectors.kineto.scanner import EventScanner, NotATrace
 from collectors.marks import by_phase, step_starts
 from heuristics.errors import UnreadableDump
 from heuristics.intervals import Spans, merged, union
+from heuristics.kernel_class import UNNAMED
 from heuristics.observations import Observation
 from heuristics.roofs import Device
 from heuristics.timeline import DeviceEvents, Recording, step_lengths_s, summarise
@@ -52,7 +53,7 @@ def read(dump: Dump) -> Contents:
     Raises:
         UnreadableDump: no event could be read at all.
     """
-    scanner = EventScanner(dump.chunks())
+    scanner = EventScanner(dump.utf8())
     columns: Columns | None = None
     seen = 0
     try:
@@ -146,7 +147,7 @@ def _observations(path: str, columns: Columns, envelope: dict[str, Any]) -> list
     device_of = np.frombuffer(columns.device, np.int32)
     launch_start, launch_end, from_graph = launches(columns)
     events = DeviceEvents(
-        names=list(columns.names),
+        names=[name or UNNAMED for name in columns.names],
         name_index=np.frombuffer(columns.name_index, np.int32),
         start=np.frombuffer(columns.start, np.int64),
         end=np.frombuffer(columns.end, np.int64),

@@ -10,6 +10,7 @@ import numpy as np
 from collectors.ncu.cells import Kernel
 from collectors.ncu.metrics import NAN, OF_THE_DEVICE, Field
 from heuristics.arrays import Array, Rows, median
+from heuristics.kernel_class import UNNAMED
 from heuristics.observations import KernelProfile
 from heuristics.operations import Phase
 from heuristics.roofs import Device
@@ -20,7 +21,6 @@ LONGEST_S = 1e5
 """A kernel that runs for a day."""
 MOST = 1e21
 """More bytes, FLOPs or hertz than any kernel has; products of two of them are still numbers."""
-UNNAMED = "unnamed"
 
 LEAST_FRACTION = 0.05
 """DRAM throughputs under this are too coarsely rounded to derive a peak from."""

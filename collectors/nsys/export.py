@@ -15,14 +15,13 @@ from collectors.nsys.events import Events
 from collectors.nsys.gpu_metrics import activities
 from heuristics.arrays import Index
 from heuristics.errors import UnreadableDump
+from heuristics.kernel_class import UNNAMED
 from heuristics.observations import Observation
 from heuristics.timeline import DeviceEvents, Recording, summarise
 
 KIND = "Nsight Systems export"
 
 MAGIC = b"SQLite format 3\x00"
-
-UNNAMED = "unnamed"
 
 
 def recognises(dump: Dump) -> bool:

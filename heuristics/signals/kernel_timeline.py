@@ -29,7 +29,7 @@ STACKS_WIDTH = 0.10
 """Recording Python stacks multiplies the host's time per operation."""
 SHAPES_WIDTH = 0.05
 SUMS_WIDTH = 0.12
-"""Sums by kernel say nothing of overlap between streams, nor of waits inside the host's total."""
+"""Sums by kernel say nothing of overlap between streams, and the host's total holds the profiler's own time."""
 
 LEAST_LAUNCHES = 20
 FRAGMENT_WIDTH = 0.40
@@ -77,7 +77,7 @@ def _width(timeline: Timeline) -> float:
         width = STACKS_WIDTH
     if timeline.launches < LEAST_LAUNCHES:
         width = FRAGMENT_WIDTH
-    return width if timeline.gaps_known else max(width, SUMS_WIDTH)
+    return max(width, SUMS_WIDTH) if timeline.of_sums else width
 
 
 def _delay(timeline: Timeline) -> dict[str, float]:

@@ -7,7 +7,8 @@ What it bounds and why: each operation counts at the roof it is nearer to, for a
 take. What the traced operations need is needed at least: memory ≥ Σ, compute ≥ Σ over the window.
 
 Blind spots: operations without shapes, custom and fused kernels, and everything launched from a CUDA graph
-are not in the sums, so these are lower bounds only. Inputs that stay in a cache are counted as moved.
+are not in the sums, so these are lower bounds only. Inputs that stay in a cache are counted as moved, unless
+more would have moved than DRAM can; then nothing is said of that operation's bytes.
 
 Example: aten::mm of 4096² by 32 tokens in 12 µs on an H100 reads 34 MB at 84 % of the bandwidth roof.
 """
@@ -20,7 +21,7 @@ from heuristics.case import Case
 from heuristics.claims import Pieces, Split
 from heuristics.evidence import Abstention, Evidence, Finding
 from heuristics.observations import Timeline
-from heuristics.signals.common import beyond_peak
+from heuristics.signals.common import IMPOSSIBLE_FRACTION, beyond_peak
 from heuristics.vocabulary import Cause, Quantity
 
 NAME = "operation_roofline"
@@ -46,6 +47,8 @@ def weigh(case: Case) -> Finding:
     device_s = np.array([op.device_s for op in known])
     bandwidth = np.array([op.bytes for op in known]) / device_s / roofs.bandwidth_bytes_per_s
     arithmetic = np.array([op.flops for op in known]) / device_s / roofs.flops_per_s
+    cached = bandwidth > IMPOSSIBLE_FRACTION
+    bandwidth[cached] = 0.0
     pieces = Pieces(weight=device_s / timeline.window_s, bandwidth_fraction=bandwidth, arithmetic_fraction=arithmetic)
     covered = float(device_s.sum()) / timeline.window_s
     return Evidence(
@@ -61,5 +64,15 @@ def weigh(case: Case) -> Finding:
             "bandwidth_fraction": float(np.average(bandwidth, weights=device_s)),
         },
         causes={Cause.TENSOR: float(np.minimum(1.0, arithmetic) @ pieces.weight)},
+        warnings=_warnings(float(device_s[cached].sum()) / timeline.window_s),
         impossible=beyond_peak("arithmetic of the traced operations", float(np.average(arithmetic, weights=device_s))),
+    )
+
+
+def _warnings(cached_fraction: float) -> tuple[str, ...]:
+    if cached_fraction == 0.0:
+        return ()
+    return (
+        f"operations in {cached_fraction:.1%} of the window read more than DRAM could deliver: a cache served them, "
+        "and their bytes are not weighed",
     )

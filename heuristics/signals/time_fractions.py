@@ -31,7 +31,8 @@ NAME = "time_fractions"
 SM_WIDTH = 0.05
 MEMORY_WIDTH = 0.30
 LOW_MEMORY = 0.15
-LOW_MEMORY_WIDTH = 0.08
+LOW_MEMORY_WIDTH = 0.15
+"""A kernel held by a cache counts as memory and touches no DRAM: rare, but not excluded by this counter."""
 
 FLAT_POWER = 0.10
 """An idle device's power varies by no more than this part of its median; short bursts lift it while sm reads 0."""
