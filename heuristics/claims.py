@@ -214,11 +214,12 @@ class Pieces:
         if self.weight.size <= MANY_PARTS:
             return self
         both = (self.bandwidth_fraction, self.arithmetic_fraction)
-        bandwidth, arithmetic = (np.rint(np.minimum(f, 1.0) * FINENESS).astype(np.int64) for f in both)
-        _, alike = np.unique(bandwidth * (FINENESS + 1) + arithmetic, return_inverse=True)
-        weight: Array = np.bincount(alike, self.weight).astype(np.float64)
-        fractions = [np.bincount(alike, self.weight * f) / weight for f in both]
-        return Pieces(weight=weight, bandwidth_fraction=fractions[0], arithmetic_fraction=fractions[1])
+        bandwidth, arithmetic = (np.rint(np.minimum(f, 1.0) * FINENESS).astype(np.int32) for f in both)
+        place = bandwidth * (FINENESS + 1) + arithmetic
+        weight: Array = np.bincount(place, self.weight).astype(np.float64)
+        present = np.flatnonzero(weight)
+        fractions = [np.bincount(place, self.weight * f)[present] / weight[present] for f in both]
+        return Pieces(weight=weight[present], bandwidth_fraction=fractions[0], arithmetic_fraction=fractions[1])
 
     def shares(self, bandwidth_ceiling: float, arithmetic_ceiling: float) -> tuple[float, float]:
         """Roof-equivalent time bound by memory and by compute: each part counts its longer roof time once."""

@@ -110,22 +110,18 @@ class KernelTable:
 
     def _cells(self, rows: Rows | None) -> dict[Field, Array]:
         """The chosen rows by quantity, with what follows: time from cycles, bytes from directions or from the rate."""
-        absent = np.broadcast_to(np.array(NAN), (len(self) if rows is None else rows.size,))
-        cell: dict[Field, Array] = dict.fromkeys(Field, absent)
+        cell: dict[Field, Array] = {}
         for field, cells in self.cells.items():
             whole = np.frombuffer(cells)
             cell[field] = whole if rows is None else whole[rows]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            _fill(cell, Field.WAVES, lambda: cell[Field.RULE_WAVES])
-            _fill(cell, Field.FLOPS, lambda: cell[Field.FLOPS_OF_SMS])
-            _fill(cell, Field.TENSOR_FLOPS, lambda: cell[Field.TENSOR_FLOPS_BY_SPARSITY])
-            _fill(cell, Field.FLOPS, lambda: np.where(np.isnan(cell[Field.TENSOR_FLOPS]), NAN, 0.0))
+            for field, needed, follows in _FOLLOWING:
+                if all(n in cell for n in needed):
+                    _fill(cell, field, follows(*(cell[n] for n in needed)))
+        if Field.TENSOR_FLOPS in cell:
             cell[Field.FLOPS] = cell[Field.FLOPS] + np.nan_to_num(cell[Field.TENSOR_FLOPS])
-            _fill(cell, Field.DURATION, lambda: _plausible(Field.DURATION, cell[Field.CYCLES] / cell[Field.CYCLE_RATE]))
-            _fill(cell, Field.DRAM_BYTES, lambda: cell[Field.DRAM_READ] + cell[Field.DRAM_WRITE])
-            _fill(cell, Field.DRAM_BYTES, lambda: cell[Field.DRAM_RATE] * cell[Field.DURATION])
-            _fill(cell, Field.DRAM_RATE, lambda: cell[Field.DRAM_BYTES] / cell[Field.DURATION])
-        return cell
+        absent = np.broadcast_to(np.array(NAN), (len(self) if rows is None else rows.size,))
+        return {field: cell.get(field, absent) for field in Field}
 
     def by_device(self) -> list[tuple[Device, KernelProfile]]:
         """A profile a device, with what the dump states about the device."""
@@ -170,7 +166,10 @@ class KernelTable:
         peak = None
         if clock is None or bus is None:
             fraction, rate = cells[Field.DRAM], cells[Field.DRAM_RATE]
-            usable = (fraction > LEAST_FRACTION) & (rate > 0)
+            if np.isnan(rate).all():
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    rate = cells[Field.DRAM_BYTES] / cells[Field.DURATION]
+            usable = (fraction > LEAST_FRACTION) & (rate > 0) & np.isfinite(rate)
             peak = median(rate[usable] / fraction[usable])
         return Device(
             index=index,
@@ -193,9 +192,28 @@ def _plausible(field: Field, values: Array) -> Array:
     return found
 
 
-def _fill(cell: dict[Field, Array], field: Field, values: Callable[[], Array]) -> None:
+def _fill(cell: dict[Field, Array], field: Field, found: Array) -> None:
     """Where a quantity is not stated, what follows for it, unless that is no number (a division by zero)."""
-    unstated = np.isnan(cell[field])
+    stated = cell.get(field)
+    if stated is None:
+        cell[field] = np.where(np.isfinite(found), found, NAN)
+        return
+    unstated = np.isnan(stated)
     if unstated.any():
-        found = values()
-        cell[field] = np.where(unstated & np.isfinite(found), found, cell[field])
+        cell[field] = np.where(unstated & np.isfinite(found), found, stated)
+
+
+_FOLLOWING: tuple[tuple[Field, tuple[Field, ...], Callable[..., Array]], ...] = (
+    (Field.WAVES, (Field.RULE_WAVES,), lambda waves: waves),
+    (Field.FLOPS, (Field.FLOPS_OF_SMS,), lambda flops: flops),
+    (Field.TENSOR_FLOPS, (Field.TENSOR_FLOPS_BY_SPARSITY,), lambda flops: flops),
+    (Field.FLOPS, (Field.TENSOR_FLOPS,), lambda flops: np.where(np.isnan(flops), NAN, 0.0)),
+    (
+        Field.DURATION,
+        (Field.CYCLES, Field.CYCLE_RATE),
+        lambda cycles, rate: _plausible(Field.DURATION, cycles / rate),
+    ),
+    (Field.DRAM_BYTES, (Field.DRAM_READ, Field.DRAM_WRITE), lambda read, written: read + written),
+    (Field.DRAM_BYTES, (Field.DRAM_RATE, Field.DURATION), lambda rate, seconds: rate * seconds),
+)
+"""What follows from what, in this order."""

@@ -105,11 +105,10 @@ def _claims(
     both = ~np.isnan(memory) & ~np.isnan(compute)
     whole = float(time_s.sum())
     if float(time_s[both].sum()) >= MOST * whole:
-        pieces = Pieces(
-            weight=time_s[both] / float(time_s[both].sum()) * scale,
-            bandwidth_fraction=memory[both],
-            arithmetic_fraction=compute[both],
-        )
+        if not both.all():
+            time_s, memory, compute = time_s[both], memory[both], compute[both]
+        weight = time_s / float(time_s.sum()) * scale
+        pieces = Pieces(weight=weight, bandwidth_fraction=memory, arithmetic_fraction=compute)
         ceilings = None if by_bytes else (SPEED_OF_LIGHT, SPEED_OF_LIGHT)
         split = Split(pieces=pieces.condensed(), width=width, complete=True, ceilings=ceilings)
         return (split,), not bool(both.all())

@@ -23,7 +23,7 @@ from heuristics.vocabulary import Cause, Quantity, Share
 
 NAME = "sm_activity"
 
-WIDTH = 0.12
+WIDTH = 0.08
 """Soft: at the end of a kernel SMs run dry one by one although the kernel as a whole is at its roof."""
 
 
