@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -107,18 +108,8 @@ def test_message_of_ncu_is_repeated_only_in_part_when_it_is_endless() -> None:
 def test_dump_without_throughputs_is_refused_with_the_options_to_record_them(
     name: str, unit: str, also: str, kernels: int
 ) -> None:
-    bare = Kernel(
-        duration_s=None,
-        memory=None,
-        compute=None,
-        dram=None,
-        l2=None,
-        l1=None,
-        waves=None,
-        dram_rate=None,
-        sms=None,
-        extra=(Row(section=ncu.COMMAND_LINE, name=name, unit=unit, value="12"),),
-    )
+    stated = Row(section=ncu.COMMAND_LINE, name=name, unit=unit, value="12")
+    bare = replace(ncu.UNSTATED, extra=(stated,))
     error = refusal(ncu.details(kernels * [bare]))
     counted = "1 kernel" if kernels == 1 else "3 kernels"
     assert error.reason == f"{counted}, but no memory or SM throughput and no DRAM bytes{also} are in the file"

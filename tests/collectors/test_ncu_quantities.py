@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,17 +13,7 @@ from heuristics.roofs import Device
 from tests.make import ncu
 from tests.make.ncu import Kernel, Row
 
-BARE = Kernel(
-    duration_s=None,
-    memory=0.5,
-    compute=None,
-    dram=None,
-    l2=None,
-    l1=None,
-    waves=None,
-    dram_rate=None,
-    sms=None,
-)
+BARE = replace(ncu.UNSTATED, memory=0.5)
 
 
 def rows(*stated: tuple[str, str, str]) -> tuple[Row, ...]:

@@ -79,6 +79,20 @@ class Kernel:
     rules: tuple[Rule, ...] = ()
 
 
+UNSTATED = Kernel(
+    duration_s=None,
+    memory=None,
+    compute=None,
+    dram=None,
+    l2=None,
+    l1=None,
+    waves=None,
+    dram_rate=None,
+    sms=None,
+)
+"""A kernel of which only the name is in the file."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Era:
     """Columns of the details page, and what the time called things."""
