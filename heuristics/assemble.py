@@ -185,6 +185,7 @@ def _timelines(found: list[Timeline]) -> Timeline:
         recorded_stacks=any(t.recorded_stacks for t in found),
         recorded_shapes=any(t.recorded_shapes for t in found),
         recorded_memory=any(t.recorded_memory for t in found),
+        of_sums=any(t.of_sums for t in found),
         gaps_known=all(t.gaps_known for t in found),
     )
 

@@ -50,6 +50,8 @@ class GpuPart:
     sm_count: int | None
     boost_sm_clock_hz: float | None
     rated_sm_clock_hz: float | None
+    rate_capped: bool
+    """Arithmetic is capped whatever the clock."""
     last_level_cache_bytes: float | None
     board_power_w: float | None
     source: str
@@ -83,6 +85,7 @@ def _part(row: Mapping[str, Any]) -> GpuPart:
         sm_count=row.get("sm_count"),
         boost_sm_clock_hz=scaled("boost_clock_mhz", _MEGA),
         rated_sm_clock_hz=scaled("rated_sm_clock_mhz", _MEGA),
+        rate_capped=row.get("rate_capped", False),
         last_level_cache_bytes=None if cache_mb is None else float(cache_mb) * _MEGA,
         board_power_w=scaled("board_power_w", 1.0),
         source=row["source"],

@@ -21,6 +21,8 @@ UNDECIDED = 0.59
 """The most that is said of a case whose inputs cannot be right."""
 
 LEAST_CAUSE = 0.02
+LEAST_PART = 0.25
+"""A cause that explains less than this part of the share is not what the job suffers from."""
 
 MOST_CONFIDENCE = 0.99
 """No evidence excludes that the model behind it is wrong."""
@@ -35,9 +37,9 @@ def judge(case: Case) -> Judgement:
     prior = case.prior
     budget = weigh([e for e in evidence if e.claims], prior)
     mass = _mass(evidence, budget)
-    verdict = _verdict(evidence, mass, budget.shares)
     figures = measured(case)
-    undecided = verdict.regime is Regime.INCONCLUSIVE
+    verdict = _verdict(evidence, mass, budget.shares) if evidence or figures else None
+    undecided = verdict is None or verdict.regime is Regime.INCONCLUSIVE
     return Judgement(
         verdict=verdict,
         mass=mass,
@@ -84,7 +86,7 @@ def _verdict(evidence: Sequence[Evidence], mass: Mapping[Share, float], shares: 
         regime=Regime(leader.value),
         confidence=confidence,
         shares=shares,
-        cause=_cause(evidence, leader),
+        cause=_cause(evidence, leader, shares[leader]),
         limits=limits,
     )
 
@@ -104,15 +106,15 @@ def _activity(evidence: Sequence[Evidence]) -> float:
     return max((e.activity for e in evidence if e.activity is not None), default=0.0)
 
 
-def _cause(evidence: Sequence[Evidence], share: Share) -> Cause | None:
-    """The cause that explains most of the share, by its best witness."""
+def _cause(evidence: Sequence[Evidence], share: Share, expected: float) -> Cause | None:
+    """The cause that explains most of the share, by its best witness; None where that is but a small part of it."""
     weight: dict[Cause, float] = {}
     for item in evidence:
         for cause, fraction in item.causes.items():
             if cause.share is share:
                 weight[cause] = max(weight.get(cause, 0.0), fraction)
     best = max(weight, key=lambda cause: (weight[cause], cause.value), default=None)
-    return best if best is not None and weight[best] >= LEAST_CAUSE else None
+    return best if best is not None and weight[best] >= max(LEAST_CAUSE, LEAST_PART * expected) else None
 
 
 def _warnings(case: Case, evidence: Sequence[Evidence], budget: Budget) -> tuple[str, ...]:

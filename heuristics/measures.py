@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from heuristics.arrays import median
-from heuristics.case import Case, active_samples
+from heuristics.case import Case
 from heuristics.roofs import Roofs
 from heuristics.signals.bandwidth_saturation import bytes_per_s, bytes_per_step
 from heuristics.signals.compute_saturation import flops_per_s, flops_per_step
-from heuristics.signals.kernel_speed_of_light import kernel_fractions, mean, timed, weight_of
+from heuristics.signals.kernel_speed_of_light import dram_fractions, kernel_fractions, mean, timed, weight_of
 from heuristics.simplex import ARITHMETIC_CEILING, BANDWIDTH_CEILING
 
 
@@ -40,7 +40,8 @@ def measured(case: Case) -> dict[str, float]:
             "tensor_active_fraction": case.activity.tensor_active,
         }
     if case.samples is not None:
-        found["sm_time_fraction"] = active_samples(case.samples)
+        stated = case.samples.sm[~np.isnan(case.samples.sm)]
+        found["sm_time_fraction"] = float(stated.mean()) if stated.size else None
         power = case.samples.power_w[~np.isnan(case.samples.power_w)]
         found["power_w"] = float(power.mean()) if power.size else None
     if case.timeline is not None and case.timeline.window_s > 0:
@@ -70,10 +71,10 @@ def _fractions(case: Case) -> dict[str, float | None]:
     """The best statement of both resources' use, as fractions of the peak."""
     bandwidth = compute = None
     if case.profile is not None:
-        memory, sm, _ = kernel_fractions(case, case.profile)
+        dram = dram_fractions(case, case.profile)
+        _, sm, _ = kernel_fractions(case, case.profile, dram)
         weight = weight_of(case.profile)
-        dram = case.profile.dram_throughput
-        bandwidth = mean(memory if np.isnan(dram).all() else dram, weight)
+        bandwidth = mean(dram, weight)
         compute = mean(sm, weight)
     roofs = case.roofs
     if roofs is not None and roofs.bandwidth_bytes_per_s and (needed := bytes_per_s(case)) is not None:

@@ -48,11 +48,6 @@ class Load:
         """Tokens that pass through the linear layers."""
         return self.batch * self.context_tokens if self.phase is Phase.PREFILL else self.batch + self.prefill_tokens
 
-    @property
-    def attended_tokens(self) -> float:
-        """Mean tokens each new token attends to; in a causal prefill half the prompt."""
-        return self.context_tokens / 2.0 if self.phase is Phase.PREFILL else self.context_tokens
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
@@ -135,17 +130,24 @@ def _linear(
 
 
 def _context_by_layer(shape: ModelShape, load: Load) -> tuple[float, float]:
-    """Sums over layers of the tokens attended to and of the tokens read from the cache, windows applied.
+    """Over all layers, windows applied: pairs of a new token and one it attends to, and tokens read a sequence.
 
-    Over a causal prompt of T tokens a window of W attends to W − W²/2T on average (T/2 where W ≥ T).
+    A token of decode attends to its context, one of a causal prompt of T tokens to T/2 on average, in a window
+    of W to W − W²/2T. A prompt that shares a decode step counts as one as long as the mean context. Prefill
+    reads every key at least once, whatever the window.
     """
-    attended, cached = load.attended_tokens, load.context_tokens
-    if not shape.sliding_window:
-        return shape.layers * attended, shape.layers * cached
-    whole, sliding = shape.layers - shape.sliding_layers, shape.sliding_layers
-    seen = min(cached, shape.sliding_window)
-    attended_in_window = seen - seen**2 / (2.0 * cached) if load.phase is Phase.PREFILL else seen
-    return whole * attended + sliding * attended_in_window, whole * cached + sliding * seen
+    context = load.context_tokens
+    windows = ((shape.layers - shape.sliding_layers, context), (shape.sliding_layers, shape.sliding_window or context))
+    at_end = sum(layers * min(context, window) for layers, window in windows)
+    on_average = sum(layers * _causal_mean(context, window) for layers, window in windows)
+    if load.phase is Phase.PREFILL:
+        return load.tokens * on_average, shape.layers * context
+    return load.batch * at_end + load.prefill_tokens * on_average, at_end
+
+
+def _causal_mean(prompt: float, window: float) -> float:
+    seen = min(prompt, window)
+    return seen - seen**2 / (2.0 * prompt) if prompt else 0.0
 
 
 def _grouped(shape: ModelShape, load: Load) -> list[Operation]:
@@ -154,7 +156,7 @@ def _grouped(shape: ModelShape, load: Load) -> list[Operation]:
     tokens = load.tokens
     width = shape.heads * shape.head_dim
     kv_heads = max(1.0, shape.kv_heads / split) * split
-    attended, cached = _context_by_layer(shape, load)
+    pairs, cached = _context_by_layer(shape, load)
     kv_per_token = 2.0 * max(1.0, shape.kv_heads / split) * shape.head_dim * shape.kv_bits / 8.0
     written = tokens * kv_per_token * shape.layers
     read = load.batch * cached * kv_per_token
@@ -170,7 +172,7 @@ def _grouped(shape: ModelShape, load: Load) -> list[Operation]:
         ),
         Operation(
             name="attention",
-            flops=4.0 * tokens * (width / split) * attended,
+            flops=4.0 * (width / split) * pairs,
             kv_bytes=read + written,
             activation_bytes=2.0 * tokens * (width / split) * shape.activation_bits / 8.0 * shape.layers,
         ),
@@ -183,7 +185,7 @@ def _latent(shape: ModelShape, latent: LatentAttention, load: Load) -> list[Oper
     split, tokens, layers = load.tensor_parallel, load.tokens, shape.layers
     query = latent.qk_nope_head_dim + latent.qk_rope_head_dim
     down_width = latent.kv_lora_rank + latent.qk_rope_head_dim
-    attended, cached = _context_by_layer(shape, load)
+    pairs, cached = _context_by_layer(shape, load)
     if latent.q_lora_rank:
         queries = [
             _linear("query down projection", shape, tokens, shape.hidden_size, latent.q_lora_rank, layers, 1),
@@ -201,7 +203,7 @@ def _latent(shape: ModelShape, latent: LatentAttention, load: Load) -> list[Oper
         _linear("kv up projection", shape, tokens, latent.kv_lora_rank, up_width, layers, split),
         Operation(
             name="attention",
-            flops=2.0 * (scored + gathered) * tokens * heads * attended,
+            flops=2.0 * (scored + gathered) * heads * pairs,
             kv_bytes=load.batch * cached * kv_per_token + tokens * kv_per_token * layers,
             activation_bytes=tokens * heads * (scored + gathered) * shape.activation_bits / 8.0 * layers,
         ),

@@ -15,7 +15,7 @@ TABLE_DEVIATION = 0.05
 MIG_MEMORY_SLICES = 8
 MIG_COMPUTE_SLICES = {"A30": 4}
 """Slices of MIG-capable parts: memory in eighths, compute in sevenths but for the A30."""
-MIG_PROFILE = re.compile(r"\b(\d+)g\.(\d+)gb", re.IGNORECASE)
+MIG_PROFILE = re.compile(r"\b(?:(\d+)c\.)?(\d+)g\.(\d+)gb", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +103,13 @@ def clock_scaled_flops_per_s(part: GpuPart, dtype: Dtype, sm_clock_hz: float) ->
     """
     peak = part.dense_flops_per_s.get(dtype)
     rated = part.rated_sm_clock_hz or part.boost_sm_clock_hz
-    if peak is None or rated is None:
+    if peak is None or rated is None or part.rate_capped:
         return peak
     return peak * min(1.0, sm_clock_hz / rated)
 
 
 def mig_fraction(profile: str, part: GpuPart) -> tuple[float, float]:
-    """(bandwidth, arithmetic) fractions of a MIG profile such as ``3g.40gb``.
+    """(bandwidth, arithmetic) fractions of a MIG profile such as ``3g.40gb``, or ``1c.3g.40gb`` for a part of it.
 
     Arithmetic goes by compute slices, bandwidth by memory slices: the profile's memory over an eighth of
     the part's, rounded.
@@ -117,7 +117,7 @@ def mig_fraction(profile: str, part: GpuPart) -> tuple[float, float]:
     found = MIG_PROFILE.search(profile)
     if found is None:
         return 1.0, 1.0
-    compute_slices, memory_gb = int(found[1]), int(found[2])
+    compute_slices, memory_gb = int(found[1] or found[2]), int(found[3])
     memory_slices = round(memory_gb * 1e9 / (part.memory_bytes / MIG_MEMORY_SLICES))
     bandwidth = min(MIG_MEMORY_SLICES, max(1, memory_slices)) / MIG_MEMORY_SLICES
     return bandwidth, min(1.0, compute_slices / MIG_COMPUTE_SLICES.get(part.name, 7))

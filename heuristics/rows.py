@@ -97,11 +97,12 @@ def _kernel(profile: KernelProfile, weight: Array, group: Rows, whole_s: float) 
 
     name = profile.names[int(profile.name_index[group[0]])]
     memory, compute = of(profile.memory_throughput), of(profile.compute_throughput)
-    cached = bool(_mostly(held_by_cache(profile, profile.memory_throughput)[group], weight))
+    dram = of(profile.dram_throughput)
     regime = _nearer(memory, compute)
     cause = None
-    if regime is Share.MEMORY:
-        cause = Cause.CACHE if cached else kernel_class(name).memory_cause
+    if regime is Share.MEMORY and dram is not None:
+        held = held_by_cache(profile.memory_throughput[group], profile.dram_throughput[group])
+        cause = Cause.CACHE if _mostly(held, weight) else kernel_class(name).memory_cause
     elif regime is Share.LATENCY:
         waves = of(profile.waves_per_sm)
         cause = Cause.UNDERFILL if waves is not None and waves < 1.0 else None
@@ -119,7 +120,7 @@ def _kernel(profile: KernelProfile, weight: Array, group: Rows, whole_s: float) 
         cause=cause,
         memory_throughput=memory,
         compute_throughput=compute,
-        dram_throughput=of(profile.dram_throughput),
+        dram_throughput=dram,
         waves_per_sm=of(profile.waves_per_sm),
         ncu_rule=_rule(profile, group, weight),
     )

@@ -80,7 +80,7 @@ def _headline(diagnosis: Diagnosis, columns: int, colour: bool) -> list[str]:
     whole = diagnosis.whole
     verdict = whole.verdict
     if verdict is None:
-        return [_bold("Nothing was measured", colour)]
+        return [_bold("Nothing was measured", colour), *_wrapped(distance(whole), columns, "", "  ")]
     name = _NAMES[verdict.regime]
     why = f": {_CAUSES[verdict.cause.value]}" if verdict.cause is not None else ""
     limits = f" (limits: {', '.join(limit.value for limit in verdict.limits)})" if verdict.limits else ""

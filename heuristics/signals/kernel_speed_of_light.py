@@ -8,6 +8,8 @@ What it bounds and why: each kernel counts, for its time, at whichever of its tw
 lacks to that roof is latency inside the kernel. Summed by time this gives memory : compute : latency
 *within kernel time*.
 
+Without the memory path's own throughput DRAM stands in for it, and bounds memory from below only.
+
 Blind spots: gaps between kernels are invisible here. Replay serialises kernels, flushes caches and, unless
 told otherwise, holds base clocks, so small kernels look slower than they run. "Memory" covers L1 and L2 as
 well as DRAM; a kernel held by a cache has the cause `cache` and counts at that cache's roof.
@@ -22,13 +24,13 @@ import numpy as np
 
 from heuristics.arrays import Array, Flags
 from heuristics.case import Case
-from heuristics.claims import Claim, Pieces, Saturation, Split
+from heuristics.claims import Bound, Claim, Pieces, Split
 from heuristics.evidence import Abstention, Evidence, Finding
 from heuristics.kernel_class import kernel_class, uses_tensor_pipe
 from heuristics.observations import KernelProfile
 from heuristics.signals.common import IMPOSSIBLE_FRACTION
 from heuristics.simplex import Ceiling
-from heuristics.vocabulary import Cause, Quantity, Share
+from heuristics.vocabulary import Cause, Quantity, Relation, Share
 
 NAME = "kernel_speed_of_light"
 
@@ -58,17 +60,18 @@ def weigh(case: Case) -> Finding:
         return Abstention(signal=NAME, reason="no Nsight Compute kernels in the input")
     untimed = not timed(profile)
     time_s = weight_of(profile)
-    memory, compute, by_bytes = kernel_fractions(case, profile)
+    dram = dram_fractions(case, profile)
+    memory, compute, whole_path = kernel_fractions(case, profile, dram)
     judged = (time_s > 0) & ~(np.isnan(memory) & np.isnan(compute))
     if not judged.any():
         return Abstention(signal=NAME, missing=False, reason=_lacking(profile))
-    time_s, memory, compute = time_s[judged], memory[judged], compute[judged]
-    claims, half_seen = _claims(case, time_s, memory, compute, by_bytes, UNTIMED_WIDTH if untimed else WIDTH)
+    time_s, memory, compute, dram = time_s[judged], memory[judged], compute[judged], dram[judged]
+    claims, half_seen = _claims(case, time_s, memory, compute, whole_path, UNTIMED_WIDTH if untimed else WIDTH)
     fastest = np.fmax(memory, compute)
     beyond = float(time_s[fastest > IMPOSSIBLE_FRACTION].sum() / time_s.sum())
     parts = {
-        "memory_throughput": mean(memory, time_s),
-        "dram_throughput": mean(profile.dram_throughput[judged], time_s),
+        "memory_throughput": mean(memory, time_s) if whole_path else None,
+        "dram_throughput": mean(dram, time_s),
         "compute_throughput": mean(compute, time_s),
     }
     measured = {name: value for name, value in parts.items() if value is not None}
@@ -78,12 +81,12 @@ def weigh(case: Case) -> Finding:
         source=case.source(KernelProfile),
         quantity=Quantity.KERNEL_SPLIT,
         claims=claims,
-        rank=1 if by_bytes else 0,
+        rank=0 if whole_path else 1,
         sentence=f"over {over}: " + ", ".join(f"{_WORDS[name]} {{{name}:percent}}" for name in measured),
         measured=measured | {"kernel_time_s": float(time_s.sum()), "kernels": float(profile.launches[judged].sum())},
         activity=1.0,
-        causes=_causes(profile, judged, time_s / time_s.sum(), memory, compute),
-        warnings=_warnings(case, half_seen, untimed, beyond),
+        causes=_causes(profile, judged, time_s / time_s.sum(), memory, compute, dram),
+        warnings=_warnings(case, half_seen, untimed, beyond, whole_path),
         impossible=_impossible(beyond, fastest),
     )
 
@@ -96,9 +99,12 @@ _WORDS = {
 
 
 def _claims(
-    case: Case, time_s: Array, memory: Array, compute: Array, by_bytes: bool, width: float
+    case: Case, time_s: Array, memory: Array, compute: Array, whole_path: bool, width: float
 ) -> tuple[tuple[Claim, ...], bool]:
-    """A split where both fractions are stated for most of the time; else what one fraction alone bounds."""
+    """A split where both fractions are stated for most of the time; else what one fraction alone bounds.
+
+    DRAM alone bounds memory from below only: what it does not explain may be a cache's.
+    """
     scale = 1.0
     if case.timeline is not None and case.timeline.gaps_known and case.timeline.window_s > 0:
         scale = case.timeline.roof_busy_s / case.timeline.window_s
@@ -109,36 +115,51 @@ def _claims(
             time_s, memory, compute = time_s[both], memory[both], compute[both]
         weight = time_s / float(time_s.sum()) * scale
         pieces = Pieces(weight=weight, bandwidth_fraction=memory, arithmetic_fraction=compute)
-        ceilings = None if by_bytes else (SPEED_OF_LIGHT, SPEED_OF_LIGHT)
-        split = Split(pieces=pieces.condensed(), width=width, complete=True, ceilings=ceilings)
-        return (split,), not bool(both.all())
-    known = ((Share.MEMORY, mean(memory, time_s)), (Share.COMPUTE, mean(compute, time_s)))
-    return (
-        tuple(
-            Saturation(share=share, peak_fraction=fraction * scale, width=width)
-            for share, fraction in known
-            if fraction is not None
-        ),
-        True,
+        half_seen = not bool(both.all())
+        if whole_path:
+            ceilings = (SPEED_OF_LIGHT, SPEED_OF_LIGHT)
+            return (Split(pieces=pieces.condensed(), width=width, complete=True, ceilings=ceilings),), half_seen
+        split = Split(pieces=pieces.condensed(), width=width, complete=False)
+        return (split, *_at_most(Share.COMPUTE, mean(compute, time_s), scale, width)), half_seen
+    memory_seen, compute_seen = mean(memory, time_s), mean(compute, time_s)
+    claims = (
+        *_at_most(Share.MEMORY if whole_path else None, memory_seen, scale, width),
+        *_at_most(Share.COMPUTE, compute_seen, scale, width),
     )
+    return claims, True
 
 
-def kernel_fractions(case: Case, profile: KernelProfile) -> tuple[Array, Array, bool]:
-    """Memory and compute fractions a kernel, and whether they stem from bytes and FLOPs over time.
+def _at_most(share: Share | None, fraction: float | None, scale: float, width: float) -> tuple[Claim, ...]:
+    """A resource used to this fraction: time bound by it is no more, and as much of the time is not latency."""
+    if fraction is None:
+        return ()
+    used = min(1.0, fraction / SPEED_OF_LIGHT.mean) * scale
+    not_latency = Bound(share=Share.LATENCY, relation=Relation.AT_MOST, value=1.0 - used, width=width)
+    if share is None:
+        return (not_latency,)
+    return Bound(share=share, relation=Relation.AT_MOST, value=used, width=width), not_latency
 
-    The tool's own pair wins; without it DRAM bytes ÷ time ÷ bandwidth and FLOPs ÷ time ÷ peak stand in.
+
+def dram_fractions(case: Case, profile: KernelProfile) -> Array:
+    """DRAM's fraction of its peak, a kernel: as stated, else bytes ÷ time ÷ bandwidth; NaN where neither is known."""
+    derived = np.full(profile.duration_s.shape, np.nan)
+    if case.roofs is not None and case.roofs.bandwidth_bytes_per_s is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            derived = profile.dram_bytes / profile.duration_s / case.roofs.bandwidth_bytes_per_s
+    return np.where(np.isnan(profile.dram_throughput), derived, profile.dram_throughput)
+
+
+def kernel_fractions(case: Case, profile: KernelProfile, dram: Array) -> tuple[Array, Array, bool]:
+    """Memory and compute fractions a kernel, and whether the memory fraction is of the whole path, caches included.
+
+    The tool's own pair wins. Without its memory side DRAM stands in; without its SM side, FLOPs ÷ time ÷ peak.
     """
     memory, compute = profile.memory_throughput, profile.compute_throughput
-    if not np.isnan(memory).all():
-        return memory, compute, False
-    if not np.isnan(profile.dram_throughput).all():
-        return profile.dram_throughput, compute, False
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if case.roofs is not None and case.roofs.bandwidth_bytes_per_s is not None:
-            memory = profile.dram_bytes / profile.duration_s / case.roofs.bandwidth_bytes_per_s
-        if np.isnan(compute).all() and case.roofs is not None and case.roofs.flops_per_s is not None:
+    if np.isnan(compute).all() and case.roofs is not None and case.roofs.flops_per_s is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
             compute = profile.flops / profile.duration_s / case.roofs.flops_per_s
-    return memory, compute, not np.isnan(memory).all()
+    whole_path = not bool(np.isnan(memory).all())
+    return memory if whole_path else dram, compute, whole_path
 
 
 def _lacking(profile: KernelProfile) -> str:
@@ -173,19 +194,25 @@ def mean(values: Array, weight: Array) -> float | None:
     return float((values[stated] * weight[stated]).sum() / weight[stated].sum())
 
 
-def held_by_cache(profile: KernelProfile, memory: Array) -> Flags:
-    """Per row: the memory path is busier than DRAM explains."""
-    dram = profile.dram_throughput
-    held: Flags = ~np.isnan(dram) & (dram < DRAM_LED * memory)
+def held_by_cache(memory: Array, dram: Array) -> Flags:
+    """Per row: the memory path is busier than DRAM explains; not where DRAM's part is unknown."""
+    held: Flags = dram < DRAM_LED * memory
     return held
 
 
-def _causes(profile: KernelProfile, judged: Flags, weight: Array, memory: Array, compute: Array) -> dict[Cause, float]:
-    """Fractions of kernel time by what holds it: the nearer roof's part, and the rest where the grid is small."""
+def _causes(
+    profile: KernelProfile, judged: Flags, weight: Array, memory: Array, compute: Array, dram: Array
+) -> dict[Cause, float]:
+    """Fractions of kernel time by what holds it: the nearer roof's part, and the rest where the grid is small.
+
+    Where DRAM's part of the memory path is unknown, nobody knows whether bytes or a cache hold a kernel.
+    """
+    known = ~np.isnan(dram)
+    cached = held_by_cache(memory, dram)
     memory, compute = np.nan_to_num(memory), np.nan_to_num(compute)
     reached = weight * np.minimum(1.0, np.maximum(memory, compute))
     by_memory = memory >= compute
-    cached = by_memory & held_by_cache(profile, profile.memory_throughput)[judged]
+    cached &= by_memory
     small = profile.waves_per_sm[judged] < FULL_WAVE
     names = profile.name_index[judged]
     found = {
@@ -193,7 +220,7 @@ def _causes(profile: KernelProfile, judged: Flags, weight: Array, memory: Array,
         Cause.UNDERFILL: float((weight - reached)[small].sum()),
     }
     tensor = mean(profile.tensor_active[judged], weight)
-    streamed = np.bincount(names, reached * (by_memory & ~cached), len(profile.names))
+    streamed = np.bincount(names, reached * (by_memory & known & ~cached), len(profile.names))
     computed = np.bincount(names, reached * ~by_memory, len(profile.names))
     for index in np.flatnonzero(streamed + computed).tolist():
         name = profile.names[index]
@@ -214,8 +241,13 @@ def _impossible(beyond: float, fastest: Array) -> str | None:
     )
 
 
-def _warnings(case: Case, half_seen: bool, untimed: bool, beyond: float) -> tuple[str, ...]:
+def _warnings(case: Case, half_seen: bool, untimed: bool, beyond: float, whole_path: bool) -> tuple[str, ...]:
     found = []
+    if not whole_path:
+        found.append(
+            "the memory path of the kernels was not recorded, so one that L1 or L2 holds looks like latency "
+            "(add --section SpeedOfLight)"
+        )
     if 0.0 < beyond <= TOLERATED_BEYOND:
         found.append(f"kernels with {beyond:.1%} of the time state more than their peak; they count as at the peak")
     if case.timeline is None:

@@ -31,8 +31,10 @@ SHAPES_WIDTH = 0.05
 SUMS_WIDTH = 0.12
 """Sums by kernel say nothing of overlap between streams, and the host's total holds the profiler's own time."""
 
+WORTH_TELLING = 0.01
+
 LEAST_LAUNCHES = 20
-FRAGMENT_WIDTH = 0.40
+FRAGMENT_WIDTH = 1.00
 """Fewer events than that are a fragment, not a job: what it shows may be its edges."""
 
 
@@ -51,10 +53,15 @@ def weigh(case: Case) -> Finding:
     sentence = "kernels that could reach the arithmetic roof fill {capable_fraction:percent} of {window_s:seconds}"
     if timeline.gaps_known:
         at_roof = timeline.roof_busy_s / timeline.window_s
+        lost = _lost(timeline)
         claims.insert(0, Bound(share=Share.LATENCY, relation=Relation.AT_LEAST, value=1.0 - at_roof, width=width))
-        measured |= {"busy_fraction": timeline.busy_s / timeline.window_s, "at_work_fraction": at_roof}
-        sentence = "the device was at work in {at_work_fraction:percent} of {window_s:seconds}; " + sentence.replace(
-            " of {window_s:seconds}", ""
+        measured |= {"busy_fraction": timeline.busy_s / timeline.window_s, "at_work_fraction": at_roof} | lost
+        listed = ", ".join(f"{_LOST[name]} {{{name}:percent}}" for name in lost)
+        sentence = (
+            "the device was at work in {at_work_fraction:percent} of {window_s:seconds}"
+            + (f" ({listed})" if listed else "")
+            + "; "
+            + sentence.replace(" of {window_s:seconds}", "")
         )
     return Evidence(
         signal=NAME,
@@ -78,6 +85,26 @@ def _width(timeline: Timeline) -> float:
     if timeline.launches < LEAST_LAUNCHES:
         width = FRAGMENT_WIDTH
     return max(width, SUMS_WIDTH) if timeline.of_sums else width
+
+
+_LOST = {
+    "communication_fraction": "communication alone",
+    "transfer_fraction": "copies to or from the host alone",
+    "host_gap_fraction": "waiting for a late launch",
+    "other_gap_fraction": "idle otherwise",
+}
+
+
+def _lost(timeline: Timeline) -> dict[str, float]:
+    """Fractions of the window in which nothing was at a roof, by what went on instead; those that matter."""
+    window = timeline.window_s
+    found = {
+        "communication_fraction": timeline.communication_s / window,
+        "transfer_fraction": timeline.transfer_s / window,
+        "host_gap_fraction": (timeline.host_gap_s or 0.0) / window,
+    }
+    found["other_gap_fraction"] = max(0.0, 1.0 - timeline.roof_busy_s / window - sum(found.values()))
+    return {name: fraction for name, fraction in found.items() if fraction >= WORTH_TELLING}
 
 
 def _delay(timeline: Timeline) -> dict[str, float]:

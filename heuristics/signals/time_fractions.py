@@ -12,6 +12,9 @@ Blind spots: high values bound nothing: one warp on one SM counts as 100 %, and 
 1 to a full batch. The columns cover the whole time: without word that requests were running, low sm may
 be mere idleness. `-` and `[N/A]` are unknown, never 0; on MIG everything is unknown.
 
+Samples without any kernel are left out: a log often begins before the load, even where the engine's counters
+say that requests ran.
+
 Example: gpu-burn reads sm 100, mem 8: memory-bound is excluded, nothing else is shown.
 """
 
@@ -61,6 +64,8 @@ def weigh(case: Case) -> Finding:
     claims: list[Claim] = [WallBound(share=Share.LATENCY, fraction=sm, width=SM_WIDTH)]
     measured = {"sm_time_fraction": sm, "idle_samples": float((~active).sum()), "samples": float(active.size)}
     sentence = "a kernel ran in {sm_time_fraction:percent} of the time"
+    if not active.all():
+        sentence += f", in the {int(active.sum()):,} of {active.size:,} samples in which one ran at all"
     memory = samples.memory[active]
     if not np.isnan(memory).all():
         fraction = float(np.nanmean(memory))

@@ -57,8 +57,8 @@ def verdict(*files: str | Path, **options: Any) -> dict[str, Any]:
     return found
 
 
-def sure_of(found: dict[str, Any]) -> str | None:
-    return str(found["regime"]) if found["confidence"] >= CONFIDENT else None
+def sure_of(found: dict[str, Any] | None) -> str | None:
+    return str(found["regime"]) if found and found["confidence"] >= CONFIDENT else None
 
 
 def test_every_kind_in_the_manifest_is_tested_somewhere(listed: list[dict[str, str]]) -> None:

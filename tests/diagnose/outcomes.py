@@ -38,12 +38,14 @@ class Outcome:
     @property
     def regime(self) -> str | None:
         """The regime, where something was judged."""
-        return None if self.result is None else str(self.result["verdict"]["regime"])
+        verdict = self.result and self.result["verdict"]
+        return str(verdict["regime"]) if verdict else None
 
     @property
     def sure_of(self) -> str | None:
         """The regime, if the verdict is confident of one."""
-        return self.regime if self.result and self.result["verdict"]["confidence"] >= CONFIDENT else None
+        verdict = self.result and self.result["verdict"]
+        return self.regime if verdict and verdict["confidence"] >= CONFIDENT else None
 
     @property
     def warnings(self) -> list[str]:

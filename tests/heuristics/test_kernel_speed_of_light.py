@@ -12,7 +12,7 @@ from heuristics.evidence import Abstention, Evidence
 from heuristics.rows import rows
 from heuristics.signals import kernel_speed_of_light
 from heuristics.signals.kernel_speed_of_light import mean
-from heuristics.vocabulary import Regime
+from heuristics.vocabulary import Cause, Regime
 from tests.heuristics.cases import H100, judged, profile
 
 
@@ -99,3 +99,36 @@ def test_kernels_without_times_count_alike_and_the_width_says_so() -> None:
 )
 def test_what_is_lacking_is_named(kernels: list[dict[str, Any]], word: str) -> None:
     assert word in reason(*kernels)
+
+
+def test_a_memory_path_whose_dram_part_is_unknown_is_nobodys_bandwidth() -> None:
+    found = judged(profile=profile(kernel(memory=0.94, compute=0.12, dram=np.nan)))
+    assert found.verdict.regime is Regime.MEMORY
+    assert found.verdict.cause is None
+    assert "bandwidth_fraction" not in found.measured
+    assert rows(found)[0].cause is None
+
+
+def test_bytes_tell_dram_from_a_cache_where_its_throughput_is_not_stated() -> None:
+    moved = kernel(memory=0.94, compute=0.12, dram=np.nan, duration_s=1e-3, bytes=1e8)
+    found = judged(roofs=H100, profile=profile(moved))
+    assert found.verdict.cause is Cause.CACHE
+    assert found.measured["bandwidth_fraction"] == pytest.approx(0.03, abs=0.001)
+
+
+@pytest.mark.parametrize("dram", [0.02, 0.1])
+def test_dram_alone_does_not_make_a_kernel_held_by_a_cache_latency(dram: float) -> None:
+    found = judged(profile=profile(kernel(memory=np.nan, dram=dram, compute=0.12)))
+    assert found.verdict.regime is Regime.INCONCLUSIVE
+    assert any("memory path" in w for w in found.warnings)
+
+
+def test_dram_alone_shows_a_memory_bound_kernel() -> None:
+    found = judged(profile=profile(kernel(memory=np.nan, dram=0.78, compute=0.12)))
+    assert found.verdict.regime is Regime.MEMORY
+
+
+@pytest.mark.parametrize("compute", [0.06, 0.12, 0.3])
+def test_sm_throughput_alone_does_not_tell_memory_from_latency(compute: float) -> None:
+    found = judged(profile=profile(kernel(memory=np.nan, dram=np.nan, compute=compute)))
+    assert found.verdict.regime is Regime.INCONCLUSIVE
