@@ -60,6 +60,9 @@ def main() -> None:
     gc.set_threshold(GARBAGE)
     try:
         group.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx is not None else "diagnose"
         _fail(error.format_message(), f"{path} --help")

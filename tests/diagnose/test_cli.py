@@ -215,3 +215,10 @@ def test_colour_on_a_terminal_unless_it_is_unwanted() -> None:
     assert "\033[1mMemory-bound\033[0m" in on_a_terminal("analyze", *SNAPSHOTS, *ROOFS, TERM="xterm", NO_COLOR="")
     assert "\033" not in on_a_terminal("analyze", *SNAPSHOTS, *ROOFS, TERM="xterm", NO_COLOR="1")
     assert "\033" not in on_a_terminal("analyze", *SNAPSHOTS, *ROOFS, "--no-color", TERM="xterm", NO_COLOR="")
+
+
+def test_without_a_command_the_overview_is_shown() -> None:
+    done = run()
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert done.stderr.startswith(b"Usage: diagnose")
