@@ -156,7 +156,8 @@ def device_roofs(device: Device, named: GpuPart | None = None, dtype: Dtype | No
     ``named`` is the part the user named; without it the device's own name is looked up. Returns None when
     nothing at all is known.
     """
-    part = named or (part_of_device(device.name, device.facts) if device.name else None)
+    own = part_of_device(device.name, device.facts) if device.name else None
+    part = named or own
     base = datasheet_roofs(part, dtype) if part else None
     bus = device.bus_width_bits or (part.bus_width_bits if part else None)
     stated, how = device.bandwidth_bytes_per_s, device.bandwidth_source or "stated by the device"
@@ -182,6 +183,9 @@ def device_roofs(device: Device, named: GpuPart | None = None, dtype: Dtype | No
             )
     if part is not None and device.slice_profile is not None:
         roofs = _sliced(roofs, device.slice_profile, part)
+    if named is not None and own is not None and own != named:
+        other = f"the dump names {device.name}; the roofs are those of {named.name}, as given"
+        roofs = replace(roofs, warnings=(*roofs.warnings, other))
     return roofs
 
 

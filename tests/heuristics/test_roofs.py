@@ -154,3 +154,12 @@ def test_two_descriptions_of_one_device_are_put_together() -> None:
     other = Device(index=3, memory_clock_hz=2619e6)
     both = one.merged(other)
     assert (both.index, both.name, both.memory_clock_hz) == (0, SXM, 2619e6)
+
+
+def test_a_part_that_is_given_against_the_devices_own_name_is_warned_of() -> None:
+    device = Device(name="NVIDIA A100-SXM4-80GB", memory_bytes=85e9)
+    against, alike = (device_roofs(device, part_named(name)) for name in ("H100", "A100 80GB SXM"))
+    assert against is not None
+    assert alike is not None
+    assert any("A100" in w and "H100" in w for w in against.warnings)
+    assert not alike.warnings
