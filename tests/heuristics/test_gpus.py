@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from heuristics.errors import UnknownGpu
 from heuristics.gpus import DeviceFacts, GpuPart, part_named, part_of_device, parts
+from heuristics.roofs import clock_scaled_flops_per_s, mig_fraction
 from heuristics.vocabulary import Dtype
 
 BY_NAME = {part.name: part for part in parts()}
@@ -177,3 +178,13 @@ def test_any_text_is_a_part_or_a_refusal(name: str) -> None:
     assert found is None or found in parts()
     with suppress(UnknownGpu):
         assert part_named(name) in parts()
+
+
+def test_a_capped_part_keeps_its_rate_at_any_clock() -> None:
+    h20 = part_named("H20")
+    assert clock_scaled_flops_per_s(h20, Dtype.BF16, 1.0e9) == h20.dense_flops_per_s[Dtype.BF16]
+
+
+def test_a_compute_instance_is_a_part_of_its_slice() -> None:
+    h100 = part_named("H100")
+    assert mig_fraction("1c.3g.40gb", h100) == (mig_fraction("3g.40gb", h100)[0], pytest.approx(1 / 7))

@@ -242,3 +242,21 @@ def test_work_never_shrinks_with_batch_or_context(
 def test_a_step_without_roofs_has_no_time() -> None:
     roofs = replace(datasheet_roofs(part_named("H100")), flops_per_s=None)
     assert step_roof_s(step_operations(LLAMA_8B, Load()), roofs) is None
+
+
+def _attention(load: Load, shape: ModelShape = LLAMA_8B) -> Operation:
+    return by_name(shape, load)["attention"]
+
+
+def test_a_prompt_in_a_decode_step_attends_as_it_would_by_itself() -> None:
+    mixed = _attention(Load(batch=4, context_tokens=2048, prefill_tokens=2048))
+    decode = _attention(Load(batch=4, context_tokens=2048))
+    alone = _attention(Load(phase=Phase.PREFILL, batch=1, context_tokens=2048))
+    assert mixed.flops - decode.flops == pytest.approx(alone.flops)
+
+
+def test_prefill_reads_every_key_once_whatever_the_window() -> None:
+    prefill = Load(phase=Phase.PREFILL, batch=2, context_tokens=8192)
+    windowed = replace(LLAMA_8B, sliding_window=1024, sliding_layers=16)
+    assert _attention(prefill, windowed).kv_bytes == _attention(prefill).kv_bytes
+    assert _attention(prefill, windowed).flops < _attention(prefill).flops
