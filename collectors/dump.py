@@ -97,7 +97,7 @@ class Dump:
         return text.lstrip("\ufeff").replace("\0", "")
 
     def chunks(self) -> Iterator[bytes]:
-        """The whole content, decompressed, in pieces of about a megabyte. Can be consumed once."""
+        """The whole content, decompressed, in pieces of half a megabyte at most. Can be consumed once."""
         if self._pending:
             first, self._pending = self._pending, b""
             yield first

@@ -138,10 +138,11 @@ def distance(whole: Judgement) -> str:
         return f"How far it is to the {what} roof is not measured."
     near = "at" if factor < 1.05 else f"{factor:.1f}x below"
     weighed = {item.evidence.signal for item in whole.evidence}
+    stated = {name for item in whole.evidence for name in item.evidence.measured}
     reached = f"{percent(fraction)} of the peak {what}"
     if not memory and "tensor_activity" in weighed:
         reached = f"The busiest arithmetic pipe is active {percent(fraction)}"
-    elif not memory and "kernel_speed_of_light" in weighed:
+    elif not memory and "compute_throughput" in stated:
         reached = f"The SMs reach {percent(fraction)} of their peak throughput"
     return f"{reached}: {near} what is achievable in practice."
 

@@ -242,11 +242,11 @@ def launches(columns: Columns) -> tuple[Ns, Ns, Flags]:
     if known.size == 0 or count == 0:
         return start, end, graph
     order = np.argsort(known, kind="stable")
-    ids = known[order]
-    if ((ids[1:] == ids[:-1]) & (ids[1:] >= 0)).any():
+    in_order = known[order]
+    if ((in_order[1:] == in_order[:-1]) & (in_order[1:] >= 0)).any():
         order = np.lexsort((np.array(columns.call_start, np.int64), known))
-    place = np.minimum(np.searchsorted(ids, wanted), known.size - 1)
-    match = (ids[place] == wanted) & (wanted >= 0)
+    place = np.minimum(np.searchsorted(in_order, wanted), known.size - 1)
+    match = (in_order[place] == wanted) & (wanted >= 0)
     found = order[place[match]]
     start[match] = np.array(columns.call_start, np.int64)[found]
     end[match] = np.array(columns.call_end, np.int64)[found]

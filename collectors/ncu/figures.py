@@ -8,7 +8,7 @@ import numpy as np
 from collectors.ncu.cells import MOST_DEVICES, figure
 from collectors.ncu.header import NINE, ZERO
 from collectors.ncu.lines import NEWLINE
-from collectors.ncu.metrics import NAN
+from collectors.ncu.metrics import NAN, Target
 from heuristics.arrays import Array, Bytes, Flags, Index, Rows
 
 COMMA, POINT = 44, 46
@@ -41,6 +41,14 @@ def figures_at(text: Bytes, begin: Rows, end: Rows) -> Array:
     for cell in alone.tolist():
         found[cell] = figure(text[begin[cell] : end[cell]].tobytes().decode("utf-8", "replace"))
     return found
+
+
+def joined(before: Array | None, values: Array, to: Target) -> Array:
+    """A quantity's column with one more statement of it: of each kernel the first stands, or all add up."""
+    scaled: Array = values * to.factor
+    if before is None:
+        return scaled
+    return np.where(np.isnan(before), scaled, before + np.nan_to_num(scaled) if to.adds else before)
 
 
 def device_indices(numbers: Array) -> Index:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from collectors.ncu.cells import RULE, RULE_WAVES, Kernel, figure, kernel_of, rule_reading
-from collectors.ncu.figures import figures_at
+from collectors.ncu.figures import figures_at, joined
 from collectors.ncu.header import QUOTE, Header
 from collectors.ncu.lines import NO_LINES, Lines
 from collectors.ncu.metrics import Field, Target, empty_row, put, target
@@ -250,10 +250,8 @@ class LongPage:
             doubtful[kernel] |= QUOTE in block[begin[kernel, row] : end[kernel, row]]
         columns: dict[Field, Array] = {}
         for item, stated in zip(order.wanted, values.T, strict=True):
-            scaled, before = stated * item.to.factor, columns.get(item.to.field)
-            if before is not None:
-                scaled = np.where(np.isnan(before), scaled, before + np.nan_to_num(scaled))
-            columns[item.to.field] = scaled
+            with np.errstate(over="ignore"):
+                columns[item.to.field] = joined(columns.get(item.to.field), stated, item.to)
         return columns, doubtful
 
     def _one_by_one(self, block: bytes, begins: list[int]) -> None:

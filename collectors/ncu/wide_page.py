@@ -13,7 +13,7 @@ import numpy as np
 
 from collectors.marks import phase_of
 from collectors.ncu.cells import figure
-from collectors.ncu.figures import device_indices, figures_at
+from collectors.ncu.figures import device_indices, figures_at, joined
 from collectors.ncu.header import NINE, QUOTE, ZERO, Header
 from collectors.ncu.lines import Lines
 from collectors.ncu.metrics import DEVICE_NAME, NAN, OF_THE_DEVICE, Field, Target, target
@@ -104,14 +104,7 @@ class WidePage:
         targets = [(i, to) for i, to in self.targets or [] if to.field not in OF_THE_DEVICE]
         for (_, to), stated in zip(targets, cells.figures([i for i, _ in targets]), strict=True):
             with np.errstate(over="ignore"):
-                values = stated * to.factor
-            before = columns.get(to.field)
-            if before is None:
-                columns[to.field] = values
-            elif to.adds:
-                columns[to.field] = np.where(np.isnan(before), values, before + np.nan_to_num(values))
-            else:
-                columns[to.field] = np.where(np.isnan(before), values, before)
+                columns[to.field] = joined(columns.get(to.field), stated, to)
         devices = np.zeros(rows, np.int32)
         if self.header.device is not None:
             devices = device_indices(cells.figures([self.header.device])[0])

@@ -61,18 +61,18 @@ def weigh(case: Case) -> Finding:
     untimed = not timed(profile)
     time_s = weight_of(profile)
     dram = dram_fractions(case, profile)
-    memory, compute, whole_path = kernel_fractions(case, profile, dram)
+    memory, compute, whole = kernel_fractions(case, profile, dram)
     judged = (time_s > 0) & ~(np.isnan(memory) & np.isnan(compute))
     if not judged.any():
         return Abstention(signal=NAME, missing=False, reason=_lacking(profile))
     time_s, memory, compute, dram = time_s[judged], memory[judged], compute[judged], dram[judged]
-    claims, half_seen = _claims(case, time_s, memory, compute, whole_path, UNTIMED_WIDTH if untimed else WIDTH)
+    claims, half_seen = _claims(case, time_s, memory, compute, whole, UNTIMED_WIDTH if untimed else WIDTH)
     fastest = np.fmax(memory, compute)
     beyond = float(time_s[fastest > IMPOSSIBLE_FRACTION].sum() / time_s.sum())
     parts = {
-        "memory_throughput": mean(memory, time_s) if whole_path else None,
+        "memory_throughput": mean(memory, time_s) if whole[0] else None,
         "dram_throughput": mean(dram, time_s),
-        "compute_throughput": mean(compute, time_s),
+        "compute_throughput" if whole[1] else "arithmetic_throughput": mean(compute, time_s),
     }
     measured = {name: value for name, value in parts.items() if value is not None}
     over = "{kernel_time_s:seconds} in kernels, by time" if not untimed else "{kernels:count} kernels, unweighted"
@@ -81,12 +81,12 @@ def weigh(case: Case) -> Finding:
         source=case.source(KernelProfile),
         quantity=Quantity.KERNEL_SPLIT,
         claims=claims,
-        rank=0 if whole_path else 1,
+        rank=0 if all(whole) else 1,
         sentence=f"over {over}: " + ", ".join(f"{_WORDS[name]} {{{name}:percent}}" for name in measured),
         measured=measured | {"kernel_time_s": float(time_s.sum()), "kernels": float(profile.launches[judged].sum())},
         activity=1.0,
         causes=_causes(profile, judged, time_s / time_s.sum(), memory, compute, dram),
-        warnings=_warnings(case, half_seen, untimed, beyond, whole_path),
+        warnings=_warnings(case, half_seen, untimed, beyond, whole[0]),
         impossible=_impossible(beyond, fastest),
     )
 
@@ -95,45 +95,48 @@ _WORDS = {
     "memory_throughput": "memory path at",
     "dram_throughput": "DRAM at",
     "compute_throughput": "SMs at",
+    "arithmetic_throughput": "arithmetic at",
 }
 
 
 def _claims(
-    case: Case, time_s: Array, memory: Array, compute: Array, whole_path: bool, width: float
+    case: Case, time_s: Array, memory: Array, compute: Array, whole: tuple[bool, bool], width: float
 ) -> tuple[tuple[Claim, ...], bool]:
-    """A split where both fractions are stated for most of the time; else what one fraction alone bounds.
+    """A split where both fractions are stated for most of the time; else what each alone bounds.
 
-    DRAM alone bounds memory from below only: what it does not explain may be a cache's.
+    ``whole``: whether each is the throughput of the whole path. DRAM alone, or FLOPs alone, bound their share
+    from below only: what they do not explain may be a cache's, or other instructions'.
     """
     scale = 1.0
     if case.timeline is not None and case.timeline.gaps_known and case.timeline.window_s > 0:
         scale = case.timeline.roof_busy_s / case.timeline.window_s
-    both = ~np.isnan(memory) & ~np.isnan(compute)
-    whole = float(time_s.sum())
-    if float(time_s[both].sum()) >= MOST * whole:
-        if not both.all():
-            time_s, memory, compute = time_s[both], memory[both], compute[both]
-        weight = time_s / float(time_s.sum()) * scale
-        pieces = Pieces(weight=weight, bandwidth_fraction=memory, arithmetic_fraction=compute)
-        half_seen = not bool(both.all())
-        if whole_path:
-            ceilings = (SPEED_OF_LIGHT, SPEED_OF_LIGHT)
-            return (Split(pieces=pieces.condensed(), width=width, complete=True, ceilings=ceilings),), half_seen
-        split = Split(pieces=pieces.condensed(), width=width, complete=False)
-        return (split, *_at_most(Share.COMPUTE, mean(compute, time_s), scale, width)), half_seen
-    memory_seen, compute_seen = mean(memory, time_s), mean(compute, time_s)
-    claims = (
-        *_at_most(Share.MEMORY if whole_path else None, memory_seen, scale, width),
-        *_at_most(Share.COMPUTE, compute_seen, scale, width),
+    ceilings = (
+        SPEED_OF_LIGHT if whole[0] else case.prior.bandwidth,
+        SPEED_OF_LIGHT if whole[1] else case.prior.arithmetic,
     )
-    return claims, True
+    sides = zip((Share.MEMORY, Share.COMPUTE), (memory, compute), whole, ceilings, strict=True)
+    alone = [
+        claim
+        for share, fractions, of_all, ceiling in sides
+        if (fraction := mean(fractions, time_s)) is not None
+        for claim in _used(share if of_all else None, scale * min(1.0, fraction / ceiling.typical), width)
+    ]
+    both = ~np.isnan(memory) & ~np.isnan(compute)
+    half_seen = not bool(both.all())
+    if float(time_s[both].sum()) < MOST * float(time_s.sum()):
+        return tuple(alone), True
+    if half_seen:
+        time_s, memory, compute = time_s[both], memory[both], compute[both]
+    weight = time_s / float(time_s.sum()) * scale
+    pieces = Pieces(weight=weight, bandwidth_fraction=memory, arithmetic_fraction=compute)
+    split = Split(
+        pieces=pieces.condensed(), width=width, complete=all(whole), ceilings=ceilings if any(whole) else None
+    )
+    return (split,) if all(whole) else (split, *alone), half_seen
 
 
-def _at_most(share: Share | None, fraction: float | None, scale: float, width: float) -> tuple[Claim, ...]:
-    """A resource used to this fraction: time bound by it is no more, and as much of the time is not latency."""
-    if fraction is None:
-        return ()
-    used = min(1.0, fraction / SPEED_OF_LIGHT.mean) * scale
+def _used(share: Share | None, used: float, width: float) -> tuple[Claim, ...]:
+    """A resource in use for this part of the time: no more is bound by it, if it is all of it, and none is latency."""
     not_latency = Bound(share=Share.LATENCY, relation=Relation.AT_MOST, value=1.0 - used, width=width)
     if share is None:
         return (not_latency,)
@@ -149,17 +152,17 @@ def dram_fractions(case: Case, profile: KernelProfile) -> Array:
     return np.where(np.isnan(profile.dram_throughput), derived, profile.dram_throughput)
 
 
-def kernel_fractions(case: Case, profile: KernelProfile, dram: Array) -> tuple[Array, Array, bool]:
-    """Memory and compute fractions a kernel, and whether the memory fraction is of the whole path, caches included.
+def kernel_fractions(case: Case, profile: KernelProfile, dram: Array) -> tuple[Array, Array, tuple[bool, bool]]:
+    """Memory and compute fractions a kernel, and whether each is the throughput of the whole path.
 
     The tool's own pair wins. Without its memory side DRAM stands in; without its SM side, FLOPs ÷ time ÷ peak.
     """
     memory, compute = profile.memory_throughput, profile.compute_throughput
-    if np.isnan(compute).all() and case.roofs is not None and case.roofs.flops_per_s is not None:
+    whole = not bool(np.isnan(memory).all()), not bool(np.isnan(compute).all())
+    if not whole[1] and case.roofs is not None and case.roofs.flops_per_s is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
             compute = profile.flops / profile.duration_s / case.roofs.flops_per_s
-    whole_path = not bool(np.isnan(memory).all())
-    return memory if whole_path else dram, compute, whole_path
+    return memory if whole[0] else dram, compute, whole
 
 
 def _lacking(profile: KernelProfile) -> str:
@@ -245,7 +248,7 @@ def _warnings(case: Case, half_seen: bool, untimed: bool, beyond: float, whole_p
     found = []
     if not whole_path:
         found.append(
-            "the memory path of the kernels was not recorded, so one that L1 or L2 holds looks like latency "
+            "the memory path of the kernels was not recorded: one that L1 or L2 holds cannot be told from latency "
             "(add --section SpeedOfLight)"
         )
     if 0.0 < beyond <= TOLERATED_BEYOND:

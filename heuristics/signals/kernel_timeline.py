@@ -50,19 +50,17 @@ def weigh(case: Case) -> Finding:
     capable = min(1.0, timeline.capable_s / timeline.window_s)
     claims.append(Bound(share=Share.COMPUTE, relation=Relation.AT_MOST, value=capable, width=width))
     measured = {"capable_fraction": capable, "window_s": timeline.window_s, "launches": float(timeline.launches)}
-    sentence = "kernels that could reach the arithmetic roof fill {capable_fraction:percent} of {window_s:seconds}"
+    sentence = "kernels that could reach the arithmetic roof fill {capable_fraction:percent}"
     if timeline.gaps_known:
         at_roof = timeline.roof_busy_s / timeline.window_s
         lost = _lost(timeline)
         claims.insert(0, Bound(share=Share.LATENCY, relation=Relation.AT_LEAST, value=1.0 - at_roof, width=width))
         measured |= {"busy_fraction": timeline.busy_s / timeline.window_s, "at_work_fraction": at_roof} | lost
         listed = ", ".join(f"{_LOST[name]} {{{name}:percent}}" for name in lost)
-        sentence = (
-            "the device was at work in {at_work_fraction:percent} of {window_s:seconds}"
-            + (f" ({listed})" if listed else "")
-            + "; "
-            + sentence.replace(" of {window_s:seconds}", "")
-        )
+        at_work = "the device was at work in {at_work_fraction:percent} of {window_s:seconds}"
+        sentence = f"{at_work}{f' ({listed})' if listed else ''}; {sentence}"
+    else:
+        sentence += " of {window_s:seconds}"
     return Evidence(
         signal=NAME,
         source=case.source(Timeline),

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from heuristics.case import Case
+from heuristics.claims import Bound
 from heuristics.evidence import Abstention, Evidence
 from heuristics.rows import rows
 from heuristics.signals import kernel_speed_of_light
 from heuristics.signals.kernel_speed_of_light import mean
-from heuristics.vocabulary import Cause, Regime
+from heuristics.vocabulary import Cause, Regime, Relation, Share
 from tests.heuristics.cases import H100, judged, profile
 
 
@@ -132,3 +133,24 @@ def test_dram_alone_shows_a_memory_bound_kernel() -> None:
 def test_sm_throughput_alone_does_not_tell_memory_from_latency(compute: float) -> None:
     found = judged(profile=profile(kernel(memory=np.nan, dram=np.nan, compute=compute)))
     assert found.verdict.regime is Regime.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("fraction", [0.3, 0.5, 0.6])
+def test_what_stands_in_for_one_side_bounds_without_contradiction(fraction: float) -> None:
+    flops = fraction * 989.4e12 * 1e-3
+    by_sms = kernel(memory=np.nan, compute=fraction, dram=0.1)
+    by_flops = kernel(memory=np.nan, compute=np.nan, dram=0.1, duration_s=1e-3, flops=flops)
+    beside_memory = kernel(compute=np.nan, memory=0.1, dram=0.1, duration_s=1e-3, flops=flops)
+    for stated in (by_sms, by_flops, beside_memory):
+        bounds = [b for item in judged(roofs=H100, profile=profile(stated)).evidence for b in item.bounds]
+        compute = [b for b in bounds if b.share is Share.COMPUTE and isinstance(b, Bound)]
+        least = max(b.value for b in compute if b.relation is Relation.AT_LEAST)
+        assert least <= min([1.0, *(b.value for b in compute if b.relation is Relation.AT_MOST)]) + 1e-9
+
+
+def test_flops_bound_compute_from_below_only() -> None:
+    half = kernel(memory=0.1, compute=np.nan, dram=0.1, duration_s=1e-3, flops=0.3 * 989.4e12 * 1e-3)
+    found = judged(roofs=H100, profile=profile(half))
+    (item,) = found.evidence
+    assert "arithmetic at" in item.evidence.sentence
+    assert not any(b.share is Share.COMPUTE and b.relation is Relation.AT_MOST for b in item.bounds)
