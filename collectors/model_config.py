@@ -83,6 +83,19 @@ def read(path: str) -> ModelShape:
             f"{path}: no config.json to read ({getattr(error, 'strerror', None) or error})",
             hint="give the model's config.json or its folder",
         ) from error
+    found = parsed(content, path)
+    try:
+        return shape_of(found, name=file.resolve().parent.name if file.name == "config.json" else file.stem)
+    except UnusableModel as error:
+        raise UnusableModel(f"{path}: {error}", hint=error.hint) from error
+
+
+def parsed(content: bytes, path: str) -> dict[str, Any]:
+    """A configuration's fields; ``path`` is what messages call the file.
+
+    Raises:
+        UnusableModel: the file is no configuration, and what it is instead.
+    """
     weights = next((said for mark, said in _WEIGHTS if mark(content)), None)
     if weights is not None:
         raise UnusableModel(f"{path}: {weights}, from which no shape is read", hint=_BESIDE)
@@ -96,10 +109,7 @@ def read(path: str) -> ModelShape:
         raise UnusableModel(f"{path}: not JSON: {error}", hint="give the model's config.json") from error
     if not isinstance(found, dict):
         raise UnusableModel(f"{path}: not a model's configuration", hint="give the model's config.json")
-    try:
-        return shape_of(found, name=file.resolve().parent.name if file.name == "config.json" else file.stem)
-    except UnusableModel as error:
-        raise UnusableModel(f"{path}: {error}", hint=error.hint) from error
+    return found
 
 
 def shape_of(config: Mapping[str, Any], name: str | None = None) -> ModelShape:
@@ -115,6 +125,7 @@ def shape_of(config: Mapping[str, Any], name: str | None = None) -> ModelShape:
     intermediate = _whole(fields, _INNER) or 4 * hidden
     activation_bits = _dtype_bits(fields)
     weight_bits, head_bits = _weight_bits(fields, activation_bits)
+    uncached = _uncached_layers(fields, layers)
     return ModelShape(
         name=_name(config, name),
         layers=layers,
@@ -128,7 +139,8 @@ def shape_of(config: Mapping[str, Any], name: str | None = None) -> ModelShape:
         tied_embedding=bool(fields.get("tie_word_embeddings", False)),
         latent_attention=_latent(fields),
         sliding_window=_window(fields),
-        sliding_layers=_sliding_layers(fields, layers),
+        sliding_layers=min(_sliding_layers(fields, layers), layers - uncached),
+        uncached_layers=uncached,
         experts=_experts(fields, layers, intermediate),
         weight_bits=weight_bits,
         head_weight_bits=head_bits,
@@ -181,6 +193,12 @@ def _needed(fields: Mapping[str, Any], names: tuple[str, ...]) -> int:
 def _dtype_bits(fields: Mapping[str, Any]) -> float:
     stated = str(fields.get("dtype") or fields.get("torch_dtype") or "bfloat16").removeprefix("torch.")
     return _BITS.get(stated, 16.0)
+
+
+def states_dtype(config: Mapping[str, Any]) -> bool:
+    """The configuration says in which type its numbers are, as older ones do not."""
+    fields = _flattened(config)
+    return bool(fields.get("dtype") or fields.get("torch_dtype"))
 
 
 def _weight_bits(fields: Mapping[str, Any], plain: float) -> tuple[float, float | None]:
@@ -256,6 +274,22 @@ def _sliding_layers(fields: Mapping[str, Any], layers: int) -> int:
         return layers - layers // every
     from_layer = _whole(fields, ("max_window_layers",)) if fields.get("use_sliding_window") else None
     return max(0, layers - (from_layer or 0))
+
+
+_STATEFUL = ("linear_attention", "mamba", "mamba2", "conv", "recurrent", "gated_deltanet", "deltanet")
+"""Kinds of layers that keep a state of fixed size and cache no tokens."""
+
+
+def _uncached_layers(fields: Mapping[str, Any], layers: int) -> int:
+    """Layers without keys and values: marked one by one, or all but one in each period."""
+    kinds = next((fields[k] for k in ("layer_types", "layers_block_type") if isinstance(fields.get(k), list)), None)
+    if kinds is not None:
+        return min(layers, sum(1 for kind in kinds if kind in _STATEFUL))
+    pattern = fields.get("hybrid_override_pattern")
+    if isinstance(pattern, str) and "*" in pattern:
+        return max(0, layers - pattern.count("*"))
+    every = _whole(fields, ("full_attention_interval", "attn_layer_period"))
+    return layers - max(1, layers // every) if every is not None else 0
 
 
 def _experts(fields: Mapping[str, Any], layers: int, intermediate: int) -> Experts | None:

@@ -17,6 +17,7 @@ class Reader(NamedTuple):
 
 
 READERS: tuple[Reader, ...] = (
+    Reader("collectors.recording", ('"diagnose.recording/',)),
     Reader("collectors.nsys.export", ("SQLite format 3",)),
     Reader("collectors.ncu.report"),
     Reader("collectors.kineto.trace", ('"traceEvents"', '"ph"', '"schemaVersion"')),

@@ -9,26 +9,46 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diagnose.api import analyze
+    from diagnose.api import analyze, attach, record, watch
     from diagnose.result import Result
-    from heuristics.errors import DiagnoseError, UnknownGpu, UnreadableDump, UnusableModel
+    from heuristics.errors import (
+        DiagnoseError,
+        NoSuchProcess,
+        NotPermitted,
+        SeveralJobs,
+        UnknownGpu,
+        UnreadableDump,
+        UnusableModel,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DiagnoseError",
+    "NoSuchProcess",
+    "NotPermitted",
     "Result",
+    "SeveralJobs",
     "UnknownGpu",
     "UnreadableDump",
     "UnusableModel",
     "__version__",
     "analyze",
+    "attach",
+    "record",
+    "watch",
 ]
 
 _HOMES = {
     "analyze": "diagnose.api",
+    "attach": "diagnose.api",
+    "record": "diagnose.api",
+    "watch": "diagnose.api",
     "Result": "diagnose.result",
     "DiagnoseError": "heuristics.errors",
+    "NoSuchProcess": "heuristics.errors",
+    "NotPermitted": "heuristics.errors",
+    "SeveralJobs": "heuristics.errors",
     "UnknownGpu": "heuristics.errors",
     "UnreadableDump": "heuristics.errors",
     "UnusableModel": "heuristics.errors",

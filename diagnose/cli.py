@@ -14,7 +14,12 @@ import click
 from diagnose import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "analyze": ("diagnose.commands.analyze", "The verdict from dumps: profiles, traces, logs, metrics."),
+    "attach": ("diagnose.commands.attach", "The verdict on a live job, from any pid of it."),
+    "analyze": ("diagnose.commands.analyze", "The verdict from dumps: profiles, traces, logs, metrics, recordings."),
+    "doctor": ("diagnose.commands.doctor", "What can be seen from here, and what would unlock the rest."),
+    "record": ("diagnose.commands.record", "Watch a live job without judging it."),
+    "demo": ("diagnose.commands.demo", "All three regimes, live on this machine."),
+    "calibrate": ("diagnose.commands.calibrate", "Measure this machine's own roofs, once, while it is idle."),
 }
 """Command names with the module of each and its line in the overview."""
 

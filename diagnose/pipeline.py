@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from collectors.dump import Contents, Dump, Interrupt, Progress, fingerprint
 from collectors.readers import read
+from collectors.watched import Watched
 from diagnose import __version__
 from heuristics.assemble import Given
-from heuristics.diagnosis import judge_devices, judge_phases, slowest_device, whole_of
+from heuristics.diagnosis import judge_devices, judge_phases, slowest_device, whole_of, with_phase_limits
 from heuristics.errors import UnreadableDump
 from heuristics.observations import KernelProfile, Observation, Serving
 from heuristics.verdict import Diagnosis, Judgement, SourceFile
@@ -52,23 +54,62 @@ def diagnose_files(
     if failures and not contents:
         raise failures[0]
     warnings += [f"{error}; it was left out" for error in failures]
+    return _judged(contents, given, kind="dump", files=files, warnings=warnings, interval_s=interval_s)
+
+
+def diagnose_watched(watched: Watched, given: Given) -> Diagnosis:
+    """The diagnosis of a job that was watched."""
+    return _judged([watched], given, kind="process", warnings=list(watched.warnings))
+
+
+def _judged(
+    contents: Sequence[Contents],
+    stated: Given,
+    *,
+    kind: str,
+    warnings: Sequence[str],
+    files: Sequence[SourceFile] = (),
+    interval_s: float | None = None,
+) -> Diagnosis:
     observations, more = _observations(contents, interval_s)
+    watched = next((c for c in contents if isinstance(c, Watched)), None)
+    given = stated if watched is None else _completed(stated, watched)
+    subject = watched.subject if watched is not None else None
     devices = judge_devices(observations, given)
     phases = judge_phases(observations, given)
     whole = whole_of(devices)
+    if subject is not None:
+        whole = with_phase_limits(whole, phases)
+    served = next((o.payload for o in observations if isinstance(o.payload, Serving) and o.phase is None), None)
     return Diagnosis(
-        kind="dump",
+        kind=kind,
         whole=whole,
+        subject=subject,
         files=tuple(files),
-        engine=next((o.payload.engine for o in observations if isinstance(o.payload, Serving)), None),
-        model=_model(observations, given),
-        window_s=_window_s(observations, whole),
+        engine=(subject.engine if subject is not None else None) or (served.engine if served is not None else None),
+        model=(subject.model if subject is not None else None) or _model(served, given),
+        window_s=(subject.window_s if subject is not None else None) or _window_s(observations, whole),
+        idle_fraction=served.idle_fraction if served is not None else None,
         phases=phases,
         devices=tuple(devices),
-        slowest_device=slowest_device(devices),
+        slowest_device=slowest_device(devices, ranks=given.tensor_parallel > 1),
         warnings=tuple(dict.fromkeys([*warnings, *more, *whole.warnings, *_idle_devices(devices)])),
         tool_version=__version__,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _completed(given: Given, watched: Watched) -> Given:
+    """What the user states, and for the rest what the job itself showed."""
+    parallel = watched.subject.parallelism
+    return replace(
+        given,
+        model=given.model or watched.model,
+        dtype=given.dtype or watched.dtype,
+        roofs=given.roofs or watched.roofs,
+        tensor_parallel=given.tensor_parallel if given.tensor_parallel > 1 else parallel.get("tp", 1),
+        pipeline_parallel=parallel.get("pp", 1),
+        expert_parallel=parallel.get("ep", 1),
     )
 
 
@@ -99,16 +140,20 @@ def _observations(contents: Sequence[Contents], interval_s: float | None) -> tup
     return [*found, *dcgm.observations(snapshots), *served], warnings
 
 
-def _model(observations: Sequence[Observation], given: Given) -> str | None:
-    served = next((o.payload.model for o in observations if isinstance(o.payload, Serving) and o.payload.model), None)
-    return served or (given.model.name if given.model is not None else None)
+def _model(served: Serving | None, given: Given) -> str | None:
+    stated = served.model if served is not None else None
+    return stated or (given.model.name if given.model is not None else None)
 
 
 def _window_s(observations: Sequence[Observation], whole: Judgement) -> float | None:
     """The time judged: of the timeline, else between snapshots, else the kernels' own."""
     if whole.timeline is not None:
         return whole.timeline.window_s
-    between = [o.payload.window_s for o in observations if isinstance(o.payload, Serving) and o.payload.window_s]
+    between = [
+        o.payload.window_s
+        for o in observations
+        if isinstance(o.payload, Serving) and o.phase is None and o.payload.window_s
+    ]
     if between:
         return max(between)
     if whole.profile is not None and any(isinstance(o.payload, KernelProfile) for o in observations):

@@ -13,8 +13,11 @@ from heuristics.gpus import GpuPart
 from heuristics.model_shape import ModelShape
 from heuristics.observations import (
     Activity,
+    Board,
+    Host,
     KernelProfile,
     KernelTotal,
+    LoadCurve,
     Observation,
     OperationTotal,
     Samples,
@@ -22,7 +25,7 @@ from heuristics.observations import (
     Timeline,
 )
 from heuristics.operations import Load, Phase
-from heuristics.roofs import Device, device_roofs, overridden
+from heuristics.roofs import Device, Roofs, device_roofs, overridden
 from heuristics.vocabulary import Dtype
 
 
@@ -35,7 +38,11 @@ class Given:
     dtype: Dtype | None = None
     bandwidth_bytes_per_s: float | None = None
     flops_per_s: float | None = None
+    roofs: Roofs | None = None
+    """Measured on the device itself; they stand where no part is named."""
     tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    expert_parallel: int = 1
 
 
 def device_cases(observations: Sequence[Observation], given: Given) -> list[Case]:
@@ -51,7 +58,8 @@ def phase_cases(observations: Sequence[Observation], given: Given) -> dict[Phase
     """One case a phase that some dump tells apart, over all devices."""
     split = [*observations, *_split_profiles(observations)]
     found = {phase: [o for o in split if o.phase is phase] for phase in Phase}
-    return {phase: _case(mine, given) for phase, mine in found.items() if mine}
+    known = next((o.device for o in observations if o.device is not None), None)
+    return {phase: _case(mine, given, known) for phase, mine in found.items() if mine}
 
 
 def _is_of(observation: Observation, index: int) -> bool:
@@ -87,16 +95,20 @@ def _chosen(profile: KernelProfile, rows: np.ndarray) -> KernelProfile:
     return replace(profile, **changed)
 
 
-def _case(observations: Sequence[Observation], given: Given) -> Case:
+def _case(observations: Sequence[Observation], given: Given, known: Device | None = None) -> Case:
+    """One case. ``known`` describes a device where the observations themselves do not: that of the other phases."""
     device = Device()
     for o in observations:
         if o.device is not None:
             device = device.merged(o.device)
+    if known is not None and all(o.device is None for o in observations):
+        device = known
     timeline = _pooled(observations, Timeline, _timelines)
     serving = _pooled(observations, Serving, _busiest)
     dtype = given.dtype or _dtype(timeline, given.model)
+    measured = given.roofs if given.part is None else None
     roofs = overridden(
-        device_roofs(device, given.part, dtype), given.bandwidth_bytes_per_s, given.flops_per_s, given.dtype
+        measured or device_roofs(device, given.part, dtype), given.bandwidth_bytes_per_s, given.flops_per_s, given.dtype
     )
     return Case(
         device=device,
@@ -107,15 +119,21 @@ def _case(observations: Sequence[Observation], given: Given) -> Case:
         activity=_pooled(observations, Activity, _activities),
         serving=serving,
         model=given.model,
-        load=_load(serving, given.tensor_parallel),
+        board=_pooled(observations, Board, _boards),
+        host=_pooled(observations, Host, _first),
+        curve=_pooled(observations, LoadCurve, _first),
+        load=_load(serving, given, _phase(observations)),
         sources=tuple(
             (kind.__name__, ", ".join(dict.fromkeys(o.source for o in observations if isinstance(o.payload, kind))))
-            for kind in (KernelProfile, Timeline, Samples, Activity, Serving)
+            for kind in KINDS
         ),
     )
 
 
-_Payload = TypeVar("_Payload", KernelProfile, Timeline, Samples, Activity, Serving)
+KINDS = (KernelProfile, Timeline, Samples, Activity, Board, Host, LoadCurve, Serving)
+
+_Payload = TypeVar("_Payload", KernelProfile, Timeline, Samples, Activity, Board, Host, LoadCurve, Serving)
+_Any = TypeVar("_Any")
 
 
 def _pooled(
@@ -232,6 +250,21 @@ def _activities(found: list[Activity]) -> Activity:
     return Activity(window_s=window, **{f.name: mean(f.name) for f in fields(Activity)[1:]})
 
 
+def _boards(found: list[Board]) -> Board:
+    """The one that was looked at longest: counters of the same board are not added up."""
+    return max(found, key=lambda b: b.window_s)
+
+
+def _first(found: list[_Any]) -> _Any:
+    return found[0]
+
+
+def _phase(observations: Sequence[Observation]) -> Phase:
+    """The phase that all of them are of; decode, whose steps prompts may share, where they are of several or none."""
+    phases = {o.phase for o in observations}
+    return Phase.PREFILL if phases == {Phase.PREFILL} else Phase.DECODE
+
+
 def _busiest(found: list[Serving]) -> Serving:
     """Of several targets the one that did most; windows before lifetimes."""
     return max(found, key=lambda s: (not s.lifetime, s.steps or 0.0, s.generation_tokens or 0.0, s.engine))
@@ -251,23 +284,30 @@ def _dtype(timeline: Timeline | None, model: ModelShape | None) -> Dtype | None:
     return None
 
 
-def _load(serving: Serving | None, tensor_parallel: int) -> Load | None:
-    """The decode step that was served: measured batch, and the mean context where the cache's use tells it."""
+def _load(serving: Serving | None, given: Given, phase: Phase) -> Load | None:
+    """The step that was served: measured batch, and the mean context where the cache's use tells it.
+
+    In prefill a step takes in so many tokens of a prompt.
+    """
     if serving is None:
         return None
     batch = serving.batch or serving.requests_running
     if not batch:
         return None
+    alone = Load(
+        batch=batch,
+        tensor_parallel=given.tensor_parallel,
+        pipeline_parallel=given.pipeline_parallel,
+        expert_parallel=given.expert_parallel,
+    )
+    if phase is Phase.PREFILL:
+        tokens = serving.tokens_per_step
+        return replace(alone, phase=phase, context_tokens=tokens / batch) if tokens else None
     context = 0.0
     running = serving.requests_running or batch
     if serving.kv_cache_usage and serving.kv_capacity_tokens and running:
         context = serving.kv_cache_usage * serving.kv_capacity_tokens / running
-    return Load(
-        batch=batch,
-        context_tokens=context,
-        prefill_tokens=_prefill_tokens(serving, batch),
-        tensor_parallel=tensor_parallel,
-    )
+    return replace(alone, context_tokens=context, prefill_tokens=_prefill_tokens(serving, batch))
 
 
 def _prefill_tokens(serving: Serving, batch: float) -> float:

@@ -5,11 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from heuristics.model_shape import ModelShape
-from heuristics.observations import Activity, KernelProfile, Samples, Serving, Timeline
+from heuristics.observations import (
+    Activity,
+    Board,
+    Host,
+    KernelProfile,
+    LoadCurve,
+    Samples,
+    Serving,
+    Timeline,
+)
 from heuristics.operations import Load, Operation, step_operations
 from heuristics.roofs import Device, Roofs
-from heuristics.simplex import UNKNOWN_ARITHMETIC_CEILING, Prior
+from heuristics.simplex import STATED_CEILINGS, UNKNOWN_ARITHMETIC_CEILING, Ceiling, Prior
 from heuristics.vocabulary import Dtype
+
+PREFILL_REACHES, MOST_BEYOND_PREFILL = 0.85, 2.0
+"""Prompts run near the arithmetic roof of their kernels, rarely at less than half of it."""
 
 WEIGHT_ONLY_BITS = 4.5
 """Weights this narrow are unpacked before the product unless the device multiplies FP4 itself."""
@@ -25,11 +37,21 @@ class Case:
     timeline: Timeline | None = None
     samples: Samples | None = None
     activity: Activity | None = None
+    board: Board | None = None
+    host: Host | None = None
+    curve: LoadCurve | None = None
     serving: Serving | None = None
     model: ModelShape | None = None
     load: Load | None = None
     sources: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    proven_flops_per_s: float | None = None
+    """What the job itself reached while it took in prompts: its arithmetic roof is hardly lower."""
+
+    @property
+    def watched(self) -> bool:
+        """All was read in the very same time: a sample without a kernel is no pause before the load."""
+        return self.host is not None
 
     def source(self, payload: type) -> str:
         """Where observations of this kind came from."""
@@ -52,21 +74,38 @@ class Case:
     @property
     def prior(self) -> Prior:
         """Beliefs before the signals: an unknown compute roof where arithmetic is emulated or dequantised."""
-        prior = Prior(least_work=self.least_work)
+        ceilings = self.roofs.ceilings if self.roofs is not None else STATED_CEILINGS
+        prior = Prior(bandwidth=ceilings.bandwidth, arithmetic=ceilings.arithmetic, least_work=self.least_work)
         if self.dequantised or (self.roofs is not None and self.roofs.unproven):
-            return replace(prior, arithmetic=UNKNOWN_ARITHMETIC_CEILING)
+            return replace(prior, arithmetic=self._unknown_ceiling())
         return prior
+
+    def _unknown_ceiling(self) -> Ceiling:
+        """Of a roof that no table knows: anything, unless the job's own prefill shows about where it is."""
+        peak = self.roofs.flops_per_s if self.roofs is not None else None
+        if self.proven_flops_per_s is None or not peak:
+            return UNKNOWN_ARITHMETIC_CEILING
+        shown = self.proven_flops_per_s / peak
+        return Ceiling(
+            mean=min(1.0, shown / PREFILL_REACHES),
+            deviation=0.25 * shown,
+            low=min(0.99, max(0.01, 0.9 * shown)),
+            high=max(min(1.0, MOST_BEYOND_PREFILL * shown), min(1.0, 0.9 * shown) + 0.01),
+        )
 
     @property
     def least_work(self) -> float:
         """The job had work for at least this share of the window.
 
         All of it when requests are known to have run, or when a timeline or a kernel profile defines the
-        window; otherwise no more than the device was seen active.
+        window; otherwise no more than requests or the device were seen active.
         """
         if self.serving is not None and self.serving.busy:
             return 1.0
-        seen = [1.0] if self.activity is None and self.samples is None else []
+        looked = self.serving.least_work if self.serving is not None else None
+        seen = [1.0] if self.activity is None and self.samples is None and looked is None else []
+        if looked is not None:
+            seen.append(looked)
         if self.activity is not None:
             parts = (self.activity.engine_active, self.activity.sm_active, self.activity.dram_active)
             seen.append(max((p for p in parts if p is not None), default=0.0))

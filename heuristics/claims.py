@@ -179,13 +179,18 @@ class Saturation:
         return np.log(density + 1e-12)
 
     def as_bounds(self, prior: Prior) -> tuple[Bound | RatioBound, ...]:
-        """share ≤ u, and latency ≤ 1 − u, at the typical ceiling, each for the work that loosens it most."""
+        """share ≤ u, and latency ≤ 1 − u, at the typical ceiling, each for the work that loosens it most.
+
+        Of a roof that is unknown only what holds wherever it may lie.
+        """
         ceiling = prior.bandwidth if self.share is Share.MEMORY else prior.arithmetic
         least_work = 1.0 if self.of_work else prior.least_work
-        used = self.peak_fraction / ceiling.typical
+        typical = (ceiling.typical, ceiling.typical)
+        least, most = (ceiling.low, ceiling.high) if ceiling.log_uniform else typical
+        above, below = self.peak_fraction / least, self.peak_fraction / most
         return (
-            Bound(share=self.share, relation=Relation.AT_MOST, value=min(1.0, used / least_work), width=self.width),
-            Bound(share=Share.LATENCY, relation=Relation.AT_MOST, value=max(0.0, 1.0 - used), width=self.width),
+            Bound(share=self.share, relation=Relation.AT_MOST, value=min(1.0, above / least_work), width=self.width),
+            Bound(share=Share.LATENCY, relation=Relation.AT_MOST, value=max(0.0, 1.0 - below), width=self.width),
         )
 
 
@@ -334,7 +339,12 @@ class Proportion:
         return -0.5 * self.misfit(triangle, unknowns) ** 2
 
     def as_bounds(self, prior: Prior) -> tuple[Bound | RatioBound, ...]:
-        """compute : memory at the typical ceilings; 99 stands for no memory-bound operation at all."""
+        """compute : memory at the typical ceilings; 99 stands for no memory-bound operation at all.
+
+        None where the arithmetic roof is unknown: the proportion then differs from one possible roof to another.
+        """
+        if prior.arithmetic.log_uniform:
+            return ()
         part = self._compute_part(prior.bandwidth.typical, prior.arithmetic.typical)
         ratio = min(99.0, part / max(1e-9, 1.0 - part))
         return (RatioBound(share=Share.COMPUTE, to=Share.MEMORY, value=ratio, width=self.width),)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isnan
 
 from heuristics.assemble import Given, device_cases, phase_cases
@@ -10,28 +11,59 @@ from heuristics.budget import DECIDED
 from heuristics.case import Case
 from heuristics.judge import MOST_CONFIDENCE, judge
 from heuristics.measures import headroom
-from heuristics.observations import Observation
+from heuristics.observations import Observation, Serving
 from heuristics.operations import Phase
+from heuristics.signals.compute_saturation import flops_per_s
 from heuristics.simplex import SHARES
 from heuristics.verdict import Judgement, PhaseJudgement, Verdict
 from heuristics.vocabulary import Cause, Limit, Regime, Share
 
+MOSTLY = 0.5
+
+ADDITIVE = frozenset({"joules_per_token", "power_w"})
+"""Figures of which each device has a part; others are the same on all, or averaged."""
+
 
 def judge_devices(observations: Sequence[Observation], given: Given) -> list[Judgement]:
     """One judgement a device."""
-    return [judge(case) for case in device_cases(observations, given)]
+    proven = _proven_flops_per_s(phase_cases(observations, given))
+    return [judge(replace(case, proven_flops_per_s=proven)) for case in device_cases(observations, given)]
+
+
+def _proven_flops_per_s(cases: Mapping[Phase, Case]) -> float | None:
+    """Arithmetic that prompts were taken in with, where prefill was told apart."""
+    return flops_per_s(cases[Phase.PREFILL]) if Phase.PREFILL in cases else None
 
 
 def judge_phases(observations: Sequence[Observation], given: Given) -> dict[Phase, PhaseJudgement]:
-    """One judgement a phase, with the phase's part of the time of all of them."""
+    """One judgement a phase, with its part of the time: of all phases, and of the time without work where known."""
     cases = phase_cases(observations, given)
+    proven = _proven_flops_per_s(cases)
     seconds = {phase: _seconds(case) for phase, case in cases.items()}
     known = [s for s in seconds.values() if s is not None]
-    whole = sum(known) if len(known) == len(seconds) else None
+    idle = max((o.payload.idle_fraction or 0.0 for o in observations if isinstance(o.payload, Serving)), default=0.0)
+    whole = sum(known) / (1.0 - idle) if len(known) == len(seconds) and idle < 1.0 else None
+    judged = {phase: judge(_with(case, phase, proven)) for phase, case in cases.items()}
     return {
-        phase: PhaseJudgement(judgement=judge(case), time_fraction=(seconds[phase] or 0.0) / whole if whole else None)
-        for phase, case in cases.items()
+        phase: PhaseJudgement(judgement=found, time_fraction=(seconds[phase] or 0.0) / whole if whole else None)
+        for phase, found in judged.items()
     }
+
+
+def _with(case: Case, phase: Phase, proven: float | None) -> Case:
+    """Prefill cannot prove its own roof."""
+    return case if phase is Phase.PREFILL else replace(case, proven_flops_per_s=proven)
+
+
+def with_phase_limits(whole: Judgement, phases: Mapping[Phase, PhaseJudgement]) -> Judgement:
+    """Prefill is a limit where its time, which is better than counting tokens, is most of the time with work."""
+    seconds = {phase: part.time_fraction for phase, part in phases.items()}
+    prefill, decode = seconds.get(Phase.PREFILL, 0.0), seconds.get(Phase.DECODE, 0.0)
+    if whole.verdict is None or prefill is None or decode is None or not prefill + decode:
+        return whole
+    others = {limit for limit in whole.verdict.limits if limit is not Limit.PREFILL}
+    limits = others | ({Limit.PREFILL} if prefill > MOSTLY * (prefill + decode) else set())
+    return replace(whole, verdict=replace(whole.verdict, limits=tuple(sorted(limits))))
 
 
 def _seconds(case: Case) -> float | None:
@@ -40,7 +72,7 @@ def _seconds(case: Case) -> float | None:
     if case.profile is not None:
         total = float((case.profile.duration_s * case.profile.launches).sum())
         return None if isnan(total) else total
-    return None
+    return case.serving.window_s if case.serving is not None else None
 
 
 def whole_of(devices: Sequence[Judgement]) -> Judgement:
@@ -103,12 +135,19 @@ def _means(devices: Sequence[Judgement]) -> dict[str, float]:
     """Means over devices of the figures that all of them have."""
     common = set.intersection(*(set(d.measured) for d in devices))
     return {
-        name: sum(d.measured[name] for d in devices) / len(devices) for name in devices[0].measured if name in common
+        name: sum(d.measured[name] for d in devices) / (1 if name in ADDITIVE else len(devices))
+        for name in devices[0].measured
+        if name in common
     }
 
 
-def slowest_device(devices: Sequence[Judgement]) -> int | None:
-    """The device that was at work longest: the others wait for it. None where that is not told apart."""
+def slowest_device(devices: Sequence[Judgement], *, ranks: bool = False) -> int | None:
+    """The device that the others wait for: at work longest on a timeline, else with the busiest pipe for equal work.
+
+    ``ranks``: the devices share one model, so their work is equal. None where nothing tells them apart.
+    """
+    if ranks and all(d.timeline is None for d in devices):
+        return _busiest_pipe(devices)
     at_work = [
         (d.timeline.roof_busy_s, d.device.index)
         for d in devices
@@ -118,3 +157,20 @@ def slowest_device(devices: Sequence[Judgement]) -> int | None:
         return None
     longest, shortest = max(at_work), min(at_work)
     return longest[1] if longest[0] > 1.02 * shortest[0] else None
+
+
+SLOWER = 0.03
+"""Difference of activity above which one rank is named."""
+
+
+def _busiest_pipe(devices: Sequence[Judgement]) -> int | None:
+    """Ranks of one model do equal work in equal time; on the slow one it takes more of its cycles."""
+    active = [
+        (d.measured["tensor_active_fraction"], d.device.index)
+        for d in devices
+        if "tensor_active_fraction" in d.measured and d.device is not None and d.device.index is not None
+    ]
+    if len(active) < 2 or len(active) < len(devices):
+        return None
+    most, least = max(active), min(active)
+    return most[1] if most[0] - least[0] > SLOWER else None

@@ -3,7 +3,10 @@
 DiagnoseError
  ├─ UnreadableDump      the file cannot be used, and why
  ├─ UnknownGpu          the name matches no part, or several
- └─ UnusableModel       the model description lacks what the arithmetic needs
+ ├─ UnusableModel       the model description lacks what the arithmetic needs
+ ├─ NoSuchProcess       no process has that number
+ ├─ NotPermitted        the process may not be looked into
+ └─ SeveralJobs         the process stands above more than one job
 """
 
 from __future__ import annotations
@@ -34,3 +37,15 @@ class UnknownGpu(DiagnoseError):
 
 class UnusableModel(DiagnoseError):
     """A model description that lacks a dimension or contradicts itself."""
+
+
+class NoSuchProcess(DiagnoseError):
+    """There is no process with that number, or it has ended."""
+
+
+class NotPermitted(DiagnoseError):
+    """The process is another user's, or in a container that cannot be looked into from here."""
+
+
+class SeveralJobs(DiagnoseError):
+    """The process stands above several jobs; one of them must be named."""

@@ -7,7 +7,7 @@ import numpy as np
 from heuristics.arrays import median
 from heuristics.case import Case
 from heuristics.roofs import Roofs
-from heuristics.signals.bandwidth_saturation import bytes_per_s, bytes_per_step
+from heuristics.signals.bandwidth_saturation import bytes_per_s, bytes_per_step, cached
 from heuristics.signals.compute_saturation import flops_per_s, flops_per_step
 from heuristics.signals.kernel_speed_of_light import dram_fractions, kernel_fractions, mean, timed, weight_of
 from heuristics.simplex import ARITHMETIC_CEILING, BANDWIDTH_CEILING
@@ -33,6 +33,24 @@ def measured(case: Case) -> dict[str, float]:
             "bytes_per_step": bytes_per_step(case),
             "flops_per_step": flops_per_step(case),
         }
+    if case.board is not None:
+        tokens = case.serving.generation_tokens if case.serving is not None else None
+        found |= {
+            "energy_j": case.board.energy_j,
+            "joules_per_token": case.board.energy_j / tokens if case.board.energy_j and tokens else None,
+            "memory_used_bytes": case.board.memory_used_bytes,
+        }
+    if case.host is not None:
+        found |= {
+            "host_busy_cores": case.host.busy_cores,
+            "host_asleep_fraction": case.host.asleep_fraction,
+            "host_wait_fraction": case.host.wait_fraction,
+            "host_throttled_fraction": case.host.throttled_fraction,
+            "host_read_bytes_per_s": case.host.read_bytes_per_s,
+        }
+    if case.operations:
+        found["weight_bytes_per_step"] = sum(op.weight_bytes for op in case.operations)
+        found["kv_bytes_per_step"] = sum(op.kv_bytes for op in case.operations)
     if case.activity is not None:
         found |= {
             "sm_active_fraction": case.activity.sm_active,
@@ -77,7 +95,12 @@ def _fractions(case: Case) -> dict[str, float | None]:
         bandwidth = mean(dram, weight)
         compute = mean(sm, weight)
     roofs = case.roofs
-    if roofs is not None and roofs.bandwidth_bytes_per_s and (needed := bytes_per_s(case)) is not None:
+    if (
+        roofs is not None
+        and roofs.bandwidth_bytes_per_s
+        and (needed := bytes_per_s(case)) is not None
+        and not cached(case)
+    ):
         bandwidth = needed / roofs.bandwidth_bytes_per_s
     if roofs is not None and roofs.flops_per_s and (useful := flops_per_s(case)) is not None:
         compute = useful / roofs.flops_per_s
@@ -97,4 +120,9 @@ def headroom(found: dict[str, float], roofs: Roofs | None) -> dict[str, float]:
         ("to_bandwidth_roof", found.get("bandwidth_fraction"), bandwidth_ceiling),
         ("to_compute_roof", found.get("compute_fraction"), arithmetic_ceiling),
     )
-    return {name: max(1.0, ceiling / used) for name, used, ceiling in pairs if used is not None and used > 0.0}
+    unknown = {"to_compute_roof"} if roofs is not None and roofs.unproven else set()
+    return {
+        name: max(1.0, ceiling / used)
+        for name, used, ceiling in pairs
+        if used is not None and used > 0.0 and name not in unknown
+    }

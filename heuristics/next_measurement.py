@@ -43,11 +43,36 @@ def suggest(case: Case, budget: Budget) -> str:
             "two snapshots of the engine's /metrics some seconds apart, taken while the log runs: they tell "
             "idle time from latency (curl -s HOST:PORT/metrics > a.prom; sleep 10; the same into b.prom)"
         )
+    if case.host is not None and (text := _at_hand(case)) is not None:
+        return text
     grid = triangle()
     open_ = [c for c in CANDIDATES if not c.in_hand(case)] or list(CANDIDATES)
     scores = [expected_confidence(c.outcomes(grid), budget.density, grid) for c in open_]
     best = max(scores)
     return next(c.text for c, score in zip(open_, scores, strict=True) if score >= best - CLOSE_ENOUGH)
+
+
+def _at_hand(case: Case) -> str | None:
+    """For a job that is watched: what only needs to be told or turned on."""
+    serving = case.serving
+    computes = case.host is not None and case.host.computes
+    if serving is None:
+        rates = "the engine's own counters: --url http://HOST:PORT/metrics, or start it with its metrics on"
+        return rates if computes else None
+    if serving.step_s is None and not serving.idle_fraction:
+        return "the rate of steps: start the engine with its metrics on, and watch while requests run"
+    if serving.read_bytes is None and not case.operations:
+        return "the model's bytes: --model PATH_OR_ID, its config.json, folder or GGUF"
+    if case.roofs is None:
+        if computes:
+            return "this machine's roofs: run `diagnose calibrate` once while it is idle, then attach again"
+        return "the device's roofs: --gpu NAME, or --bandwidth-gb-s and --tflops"
+    if not computes:
+        return None
+    return (
+        "the same job under another load: attach while one request runs, and while eight times as many do; memory and "
+        "latency gain with the batch, compute does not"
+    )
 
 
 def _only_lacks_roofs(case: Case) -> bool:

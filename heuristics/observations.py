@@ -129,6 +129,67 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """What one device's board counted over a window, beside its utilisation. Bytes, joules, bytes/s.
+
+    Links are seen from the device: ``rx`` is towards it. ``other_processes`` hold memory on it and are not the job's.
+    """
+
+    window_s: float
+    energy_j: float | None = None
+    pcie_rx_bytes_per_s: float | None = None
+    pcie_tx_bytes_per_s: float | None = None
+    pcie_peak_bytes_per_s: float | None = None
+    nvlink_rx_bytes_per_s: float | None = None
+    nvlink_tx_bytes_per_s: float | None = None
+    nvlink_peak_bytes_per_s: float | None = None
+    memory_used_bytes: float | None = None
+    ecc_errors: float | None = None
+    other_processes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What the job's process tree did on the host's CPUs over a window. Fractions 0..1 of the window.
+
+    ``asleep_fraction``: time in which no thread of the tree was on a CPU, at least (by short slices).
+    ``busiest_thread_fraction``: on-CPU time of the thread that had most. ``wait_fraction``: of the time in which that
+    thread wanted a CPU, the part it waited for one. ``busy_cores``: on-CPU seconds a second, of
+    all threads. ``cores``: CPUs it may use, by affinity and cgroup quota. Pressure is that of the job's cgroup, or
+    of the machine.
+    """
+
+    window_s: float
+    threads: int
+    asleep_fraction: float | None = None
+    busiest_thread_fraction: float | None = None
+    busiest_thread: str | None = None
+    wait_fraction: float | None = None
+    busy_cores: float | None = None
+    cores: float | None = None
+    throttled_fraction: float | None = None
+    cpu_pressure: float | None = None
+    memory_pressure: float | None = None
+    io_pressure: float | None = None
+    read_bytes_per_s: float | None = None
+    computes: bool = False
+    """The CPU is the device that the model runs on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadCurve:
+    """Short decode-only windows under varying load. Arrays of shape (windows,), all of the same engine.
+
+    ``batch``: mean sequences in a step; ``step_s``: the window's time over its steps; ``context_tokens``: mean
+    cached tokens a sequence, NaN where not known.
+    """
+
+    batch: Array
+    step_s: Array
+    context_tokens: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
     """A serving engine over a window between two snapshots, or over its lifetime when there is only one.
 
@@ -151,8 +212,16 @@ class Serving:
     prompt_tokens: float | None = None
     prompt_tokens_computed: float | None = None
     """Prompt tokens without those that the prefix cache gave."""
+    requests: float | None = None
+    """Requests that got their first token in the window, or ended in it."""
     busy: bool = False
     """Requests ran throughout the window."""
+    least_work: float | None = None
+    """Requests are known to have run for this share of the window; None where it was not looked at in between."""
+    idle_fraction: float | None = None
+    """For this share of it no request ran and nothing moved."""
+    frozen_s: float = 0.0
+    """At the end of the window no counter moved for so long although requests ran."""
     tokens_per_s: float | None = None
     prompt_tokens_per_s: float | None = None
     time_per_output_token_s: float | None = None
@@ -172,6 +241,6 @@ class Observation:
     """One payload about one device (or about the whole job, ``device`` None), from one source."""
 
     source: str
-    payload: KernelProfile | Timeline | Samples | Activity | Serving
+    payload: KernelProfile | Timeline | Samples | Activity | Board | Host | LoadCurve | Serving
     device: Device | None = None
     phase: Phase | None = None

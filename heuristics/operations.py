@@ -29,6 +29,9 @@ class Load:
 
     In decode each of ``batch`` sequences has ``context_tokens`` cached, in prefill it brings them.
     ``prefill_tokens`` are prompt tokens that share a decode step, as chunked prefill makes them.
+
+    Of data parallelism a load is one replica's: its batch, not the job's. ``expert_parallel`` devices share the
+    routed experts; where there are more of them than ``tensor_parallel``, they serve that many replicas alike.
     """
 
     phase: Phase = Phase.DECODE
@@ -36,10 +39,14 @@ class Load:
     context_tokens: float = 0.0
     prefill_tokens: float = 0.0
     tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    expert_parallel: int = 1
 
     def __post_init__(self) -> None:
         if self.batch <= 0 or self.context_tokens < 0 or self.tensor_parallel < 1:
             raise UnusableModel("batch and tensor_parallel must be positive, context_tokens not negative")
+        if self.pipeline_parallel < 1 or self.expert_parallel < 1:
+            raise UnusableModel("pipeline_parallel and expert_parallel must be positive")
         if self.phase is Phase.PREFILL and self.context_tokens <= 0:
             raise UnusableModel("a prefill step needs prompt tokens: give the context")
 
@@ -47,6 +54,16 @@ class Load:
     def tokens(self) -> float:
         """Tokens that pass through the linear layers."""
         return self.batch * self.context_tokens if self.phase is Phase.PREFILL else self.batch + self.prefill_tokens
+
+    @property
+    def devices(self) -> int:
+        """Devices that one replica runs on."""
+        return self.tensor_parallel * self.pipeline_parallel
+
+    @property
+    def expert_devices(self) -> int:
+        """Devices over which a layer's routed experts are spread, whole or sliced."""
+        return max(self.tensor_parallel, self.expert_parallel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,21 +106,20 @@ class Operation:
 
 
 def step_operations(shape: ModelShape, load: Load) -> tuple[Operation, ...]:
-    """Every operation of one step.
+    """Every operation of one step, on one device: of a pipeline's stages the last, which has the head too.
+
+    A stage takes its share of the layers, counted as a fraction: engines place what is left over differently.
 
     Raises:
-        UnusableModel: tensor parallelism that the heads cannot be split by.
+        UnusableModel: tensor parallelism that the heads cannot be split by, or more stages than layers.
     """
     if shape.heads % load.tensor_parallel:
         raise UnusableModel(f"{shape.heads} attention heads cannot be split over {load.tensor_parallel} devices")
+    if load.pipeline_parallel > shape.layers:
+        raise UnusableModel(f"{shape.layers} layers cannot be split into {load.pipeline_parallel} stages")
     attention = _latent(shape, shape.latent_attention, load) if shape.latent_attention else _grouped(shape, load)
-    found = [
-        *attention,
-        *_feed_forward(shape, load),
-        _norms(shape, load),
-        _elementwise(shape, load),
-        _head(shape, load),
-    ]
+    layers = [*attention, *_feed_forward(shape, load), _norms(shape, load), _elementwise(shape, load)]
+    found = [*(_share(op, load.pipeline_parallel) for op in layers), _head(shape, load)]
     return tuple(op for op in found if op.flops > 0 or op.bytes > 0)
 
 
@@ -114,6 +130,17 @@ def step_roof_s(operations: Sequence[Operation], roofs: Roofs, *, achievable: bo
     bandwidth = roofs.bandwidth_bytes_per_s * (roofs.bandwidth_ceiling if achievable else 1.0)
     arithmetic = roofs.flops_per_s * (roofs.arithmetic_ceiling if achievable else 1.0)
     return sum(op.roof_s(bandwidth, arithmetic) for op in operations)
+
+
+def _share(op: Operation, stages: int) -> Operation:
+    """What one of a pipeline's stages does of an operation that is spread over the layers."""
+    return replace(
+        op,
+        flops=op.flops / stages,
+        weight_bytes=op.weight_bytes / stages,
+        kv_bytes=op.kv_bytes / stages,
+        activation_bytes=op.activation_bytes / stages,
+    )
 
 
 def _linear(
@@ -137,11 +164,12 @@ def _context_by_layer(shape: ModelShape, load: Load) -> tuple[float, float]:
     reads every key at least once, whatever the window.
     """
     context = load.context_tokens
-    windows = ((shape.layers - shape.sliding_layers, context), (shape.sliding_layers, shape.sliding_window or context))
+    whole = shape.cached_layers - shape.sliding_layers
+    windows = ((whole, context), (shape.sliding_layers, shape.sliding_window or context))
     at_end = sum(layers * min(context, window) for layers, window in windows)
     on_average = sum(layers * _causal_mean(context, window) for layers, window in windows)
     if load.phase is Phase.PREFILL:
-        return load.tokens * on_average, shape.layers * context
+        return load.tokens * on_average, shape.cached_layers * context
     return load.batch * at_end + load.prefill_tokens * on_average, at_end
 
 
@@ -158,7 +186,7 @@ def _grouped(shape: ModelShape, load: Load) -> list[Operation]:
     kv_heads = max(1.0, shape.kv_heads / split) * split
     pairs, cached = _context_by_layer(shape, load)
     kv_per_token = 2.0 * max(1.0, shape.kv_heads / split) * shape.head_dim * shape.kv_bits / 8.0
-    written = tokens * kv_per_token * shape.layers
+    written = tokens * kv_per_token * shape.cached_layers
     read = load.batch * cached * kv_per_token
     return [
         _linear(
@@ -204,7 +232,7 @@ def _latent(shape: ModelShape, latent: LatentAttention, load: Load) -> list[Oper
         Operation(
             name="attention",
             flops=2.0 * (scored + gathered) * heads * pairs,
-            kv_bytes=load.batch * cached * kv_per_token + tokens * kv_per_token * layers,
+            kv_bytes=load.batch * cached * kv_per_token + tokens * kv_per_token * shape.cached_layers,
             activation_bytes=tokens * heads * (scored + gathered) * shape.activation_bits / 8.0 * layers,
         ),
         _linear("output projection", shape, tokens, shape.heads * latent.v_head_dim, shape.hidden_size, layers, split),
@@ -231,13 +259,19 @@ def _block(name: str, shape: ModelShape, load: Load, inner: int, layers: int) ->
 
 
 def _experts(shape: ModelShape, experts: Experts, load: Load) -> list[Operation]:
-    """Routed experts stream the expected number of distinct ones; shared experts are always read."""
-    tokens, split = load.tokens, load.tensor_parallel
+    """Routed experts stream the expected number of distinct ones; shared experts are always read.
+
+    Whole experts on their own devices and slices of every expert on all come to the same bytes a device, with
+    uniform routing. Where experts span several replicas, the tokens of all choose among them.
+    """
+    tokens, devices = load.tokens, load.expert_devices
+    routed = shape if experts.weight_bits is None else replace(shape, weight_bits=experts.weight_bits)
     one = _block(
-        "routed experts", shape, Load(batch=1.0, tensor_parallel=split), experts.intermediate_size, experts.layers
+        "routed experts", routed, Load(batch=1.0, tensor_parallel=devices), experts.intermediate_size, experts.layers
     )
-    passes = tokens * experts.per_token
-    distinct = experts.expected_distinct(tokens)
+    choosing = tokens * devices / load.tensor_parallel
+    passes = choosing * experts.per_token
+    distinct = experts.expected_distinct(choosing)
     found = [_linear("router", shape, tokens, shape.hidden_size, experts.count, experts.layers, 1)]
     found += [
         replace(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from heuristics.gpus import DeviceFacts, GpuPart, part_of_device
-from heuristics.simplex import ARITHMETIC_CEILING, BANDWIDTH_CEILING
+from heuristics.simplex import LOADED_CEILINGS, MEASURED_CEILINGS, STATED_CEILINGS, Ceilings, unsteady
 from heuristics.vocabulary import Dtype
 
 TABLE_DEVIATION = 0.05
@@ -73,14 +74,24 @@ class Roofs:
     flops_per_s: float | None
     dtype: Dtype
     source: str
-    bandwidth_ceiling: float = BANDWIDTH_CEILING.mean
-    arithmetic_ceiling: float = ARITHMETIC_CEILING.mean
+    ceilings: Ceilings = STATED_CEILINGS
+    """What is reachable of the peaks: little of a datasheet's, nearly all of what was measured."""
     last_level_cache_bytes: float | None = None
     board_power_w: float | None = None
     unproven: bool = False
     """The arithmetic peak is not, or may not be, that of the arithmetic in use: emulated, or of unstated type."""
     warnings: tuple[str, ...] = ()
     unknown: str | None = None
+
+    @property
+    def bandwidth_ceiling(self) -> float:
+        """The one number to show for the achievable fraction of the bandwidth."""
+        return self.ceilings.bandwidth.typical
+
+    @property
+    def arithmetic_ceiling(self) -> float:
+        """The one number to show for the achievable fraction of the arithmetic."""
+        return self.ceilings.arithmetic.typical
 
     @property
     def ridge_flops_per_byte(self) -> float | None:
@@ -189,6 +200,47 @@ def device_roofs(device: Device, named: GpuPart | None = None, dtype: Dtype | No
     return roofs
 
 
+def measured_roofs(
+    *,
+    bandwidth_bytes_per_s: float,
+    flops_per_s: Mapping[Dtype, float],
+    dtype: Dtype | None,
+    source: str,
+    last_level_cache_bytes: float | None = None,
+    under_load: bool = False,
+    bandwidth_spread: float | None = None,
+    arithmetic_spread: float | None = None,
+) -> Roofs:
+    """Roofs that were measured on the device itself, for arithmetic of type ``dtype`` (None: not known).
+
+    Where that type was not among the measured ones, FP32 or else the fastest stands there, unproven. Figures
+    taken ``under_load`` may be too low and get wider ceilings; those whose rounds spread widely, lower ones.
+    """
+    known = dtype is not None and dtype in flops_per_s
+    fastest = max(flops_per_s, key=lambda d: flops_per_s[d], default=None)
+    chosen = dtype if known else Dtype.FP32 if Dtype.FP32 in flops_per_s else fastest
+    ceilings = LOADED_CEILINGS if under_load else MEASURED_CEILINGS
+    warnings = []
+    if under_load:
+        warnings.append("the roofs were measured under load and may be too low: run `diagnose calibrate` when idle")
+    if dtype is not None and not known and chosen is not None:
+        warnings.append(f"the {dtype} roof of this machine was not measured; {chosen} is shown")
+    return Roofs(
+        bandwidth_bytes_per_s=bandwidth_bytes_per_s,
+        flops_per_s=flops_per_s[chosen] if chosen is not None else None,
+        dtype=chosen or dtype or Dtype.FP32,
+        source=source,
+        ceilings=Ceilings(
+            bandwidth=unsteady(ceilings.bandwidth, bandwidth_spread),
+            arithmetic=unsteady(ceilings.arithmetic, arithmetic_spread),
+        ),
+        last_level_cache_bytes=last_level_cache_bytes,
+        unproven=not known,
+        warnings=tuple(warnings),
+        unknown=None if chosen is not None else "no arithmetic was measured",
+    )
+
+
 def _with_stated_bandwidth(roofs: Roofs, stated: float, how: str, part: GpuPart | None) -> Roofs:
     warnings = roofs.warnings
     table = part.bandwidth_bytes_per_s if part else None
@@ -231,8 +283,13 @@ def overridden(
     given = [w for w, v in (("bandwidth", bandwidth_bytes_per_s), ("arithmetic", flops_per_s)) if v is not None]
     rest = f", the rest from {base.source}" if base.source and len(given) == 1 else ""
     untyped = flops_per_s is not None and dtype is None
+    ceilings = Ceilings(
+        bandwidth=(base.ceilings if bandwidth_bytes_per_s is None else STATED_CEILINGS).bandwidth,
+        arithmetic=(base.ceilings if flops_per_s is None else STATED_CEILINGS).arithmetic,
+    )
     return replace(
         base,
+        ceilings=ceilings,
         bandwidth_bytes_per_s=bandwidth_bytes_per_s or base.bandwidth_bytes_per_s,
         flops_per_s=flops_per_s or base.flops_per_s,
         dtype=dtype or base.dtype,

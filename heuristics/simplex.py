@@ -7,7 +7,7 @@ the points of the triangle memory + compute + latency = 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -89,6 +89,48 @@ ARITHMETIC_CEILING = Ceiling(mean=0.68, deviation=0.16, low=0.30)
 
 UNKNOWN_ARITHMETIC_CEILING = Ceiling(mean=0.2, deviation=0.0, low=0.03, log_uniform=True)
 """Emulated or dequantised arithmetic: anything from a thirtieth of the peak to all of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceilings:
+    """What is believed reachable of both peaks of a device; it depends on how the peaks are known."""
+
+    bandwidth: Ceiling = BANDWIDTH_CEILING
+    arithmetic: Ceiling = ARITHMETIC_CEILING
+
+
+STATED_CEILINGS = Ceilings()
+"""Of peaks that a datasheet or the device states: no program reaches them."""
+
+MEASURED_CEILINGS = Ceilings(
+    bandwidth=Ceiling(mean=0.92, deviation=0.08, low=0.60, high=1.10),
+    arithmetic=Ceiling(mean=0.80, deviation=0.15, low=0.35, high=1.10),
+)
+"""Of rates that a benchmark reached on the machine itself: a job comes closer, and may do slightly better. Whole
+models fall short of the best matrix product by their shapes."""
+
+LOADED_CEILINGS = Ceilings(
+    bandwidth=Ceiling(mean=1.0, deviation=0.20, low=0.60, high=1.60),
+    arithmetic=Ceiling(mean=0.90, deviation=0.25, low=0.35, high=1.60),
+)
+"""Of rates measured while others used the machine: the true ones may be well above."""
+
+STEADY = 0.08
+"""Spread of a benchmark's rounds that its usual ceilings cover."""
+
+
+def unsteady(ceiling: Ceiling, spread: float | None) -> Ceiling:
+    """The ceiling of a rate whose rounds fell behind the best one by ``spread`` on median: a job sees the median."""
+    if spread is None or spread <= STEADY:
+        return ceiling
+    part = min(0.7, spread)
+    return replace(
+        ceiling,
+        mean=ceiling.mean * (1.0 - part),
+        deviation=float(np.hypot(ceiling.deviation, 0.5 * part)),
+        low=max(0.2, ceiling.low - part),
+    )
+
 
 CEILING_POINTS = 9
 WORK_POINTS = 7

@@ -10,6 +10,7 @@ from heuristics.evidence import Abstention, Evidence
 from heuristics.observations import KernelProfile, Timeline
 from heuristics.operations import Operation, Phase
 from heuristics.roofs import Device, Roofs
+from heuristics.subject import Subject
 from heuristics.vocabulary import Cause, Limit, Regime, Share
 
 
@@ -65,7 +66,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseJudgement:
-    """A phase's own verdict, and its share of the time of all phases told apart."""
+    """A phase's own verdict, and its share of the time judged, idle time included."""
 
     judgement: Judgement
     time_fraction: float | None = None
@@ -80,10 +81,15 @@ class Diagnosis:
 
     kind: str
     whole: Judgement
+    subject: Subject | None = None
+    """What was watched, where it was a live job."""
     files: tuple[SourceFile, ...] = ()
     engine: str | None = None
     model: str | None = None
     window_s: float | None = None
+    idle_fraction: float | None = None
+    provisional: bool = False
+    """Over a shorter time than asked for: more is to come."""
     phases: Mapping[Phase, PhaseJudgement] = field(default_factory=dict)
     devices: tuple[Judgement, ...] = ()
     slowest_device: int | None = None

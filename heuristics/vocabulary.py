@@ -82,6 +82,9 @@ class Quantity(StrEnum):
     TIME_FRACTION = "time_fraction"
     POWER = "power"
     REQUESTS = "requests"
+    HOST = "host"
+    BATCH_CURVE = "batch_curve"
+    LINKS = "links"
 
 
 class Relation(StrEnum):

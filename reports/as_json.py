@@ -11,6 +11,7 @@ from heuristics.claims import Bound, RatioBound
 from heuristics.operations import Phase
 from heuristics.roofs import Device, Roofs
 from heuristics.rows import Level, Row, rows
+from heuristics.subject import Subject
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Relation
 from reports.words import filled
@@ -36,6 +37,7 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         "created_at": diagnosis.created_at,
         "subject": _subject(diagnosis),
         "window_s": _rounded(diagnosis.window_s),
+        **({"provisional": True} if diagnosis.provisional else {}),
         "verdict": _verdict(whole.verdict),
         "phases": {
             phase.value: _without_none(
@@ -49,6 +51,8 @@ def to_dict(diagnosis: Diagnosis) -> Json:
             for phase, part in sorted(diagnosis.phases.items(), key=_prefill_first)
         },
     }
+    if diagnosis.idle_fraction is not None:
+        found["idle_fraction"] = _rounded(diagnosis.idle_fraction)
     if len(diagnosis.devices) > 1:
         found["devices"] = [
             {
@@ -66,6 +70,7 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         "roofs": _roofs(whole.roofs),
         "measured": _measured(whole),
         "environment": _environment(diagnosis),
+        **_watching(diagnosis.subject),
         "evidence": _evidence(whole),
         "operations": _operations(whole),
         "headroom": {name: _rounded(value) for name, value in whole.headroom.items()},
@@ -76,17 +81,40 @@ def to_dict(diagnosis: Diagnosis) -> Json:
     return found
 
 
+def _watching(subject: Subject | None) -> Json:
+    """What of a live job was read and what was not, what happened to it meanwhile, and what looking took."""
+    if subject is None:
+        return {}
+    return {
+        "sources": list(subject.sources),
+        "missing": [
+            _without_none({"source": m.source, "reason": m.reason, "unlock": m.unlock}) for m in subject.missing
+        ],
+        "events": list(subject.events),
+        "overhead": {
+            "cpu_fraction": _rounded(subject.cpu_fraction),
+            "start_cpu_s": _rounded(subject.start_cpu_s),
+            "rss_bytes": _rounded(subject.rss_bytes),
+        },
+    }
+
+
 def _prefill_first(item: tuple[Phase, object]) -> bool:
     return item[0] is Phase.DECODE
 
 
 def _subject(diagnosis: Diagnosis) -> Json:
     devices = [d.device for d in diagnosis.devices if d.device is not None]
+    watched = diagnosis.subject
     return _without_none(
         {
             "kind": diagnosis.kind,
+            "pid": watched.pid if watched is not None else None,
+            "parallelism": dict(watched.parallelism) or None if watched is not None else None,
             "engine": diagnosis.engine,
             "model": diagnosis.model,
+            "stored_bytes": _rounded(watched.stored_bytes) if watched is not None else None,
+            "parameters": _rounded(watched.parameters) if watched is not None else None,
             "files": [{"path": f.path, "kind": f.kind} for f in diagnosis.files],
             "devices": [_device(d) for d in devices if d.index is not None or d.name is not None],
         }
@@ -154,6 +182,8 @@ def _environment(diagnosis: Diagnosis) -> Json:
     return _without_none(
         {
             "gpu": names[0] if names else None,
+            "driver": diagnosis.subject.driver if diagnosis.subject is not None else None,
+            "engine_version": diagnosis.subject.engine_version if diagnosis.subject is not None else None,
             "dtype": whole.roofs.dtype.value if whole.roofs is not None else None,
             "throttled": [limit for limit in limits if limit in ("power_cap", "thermal")] or None,
         }

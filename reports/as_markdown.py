@@ -8,7 +8,7 @@ from heuristics.kernel_class import short_name
 from heuristics.rows import Level, Row, rows
 from heuristics.simplex import SHARES
 from heuristics.verdict import Diagnosis, Verdict
-from reports.as_text import MOST_ROWS, distance, of_device
+from reports.as_text import MOST_ROWS, distance, job_facts, missing_facts, of_device, time_split
 from reports.words import conclusion, count, filled, percent
 
 
@@ -16,7 +16,7 @@ def render(diagnosis: Diagnosis) -> str:
     """A heading, the budget, evidence, kernels and warnings."""
     whole = diagnosis.whole
     verdict = whole.verdict
-    parts = [f"## {_title(verdict)}", "", distance(whole), ""]
+    parts = [f"## {_title(verdict)}", "", *_beneath(diagnosis)]
     if verdict is not None and verdict.shares is not None:
         parts += _table(
             ["", *(share.value for share in SHARES), "regime", "confidence"],
@@ -32,6 +32,9 @@ def render(diagnosis: Diagnosis) -> str:
                 if len(diagnosis.devices) > 1 and d.device is not None and d.verdict is not None
             ],
         )
+    for title, told in (("Job", job_facts(diagnosis)), ("Not read", missing_facts(diagnosis))):
+        if told:
+            parts += [f"### {title}", "", *(f"- {fact}" for fact in told), ""]
     if whole.evidence:
         parts += [f"### Evidence{of_device(whole)}", ""]
         for item in whole.evidence:
@@ -45,8 +48,14 @@ def render(diagnosis: Diagnosis) -> str:
             parts += [f"### {title}{of_device(whole)}", "", *_listed(listed)]
     if diagnosis.warnings:
         parts += ["### Mind", "", *(f"- {warning}" for warning in diagnosis.warnings), ""]
-    parts.append(f"_{', '.join(f.path for f in diagnosis.files) or diagnosis.kind}, diagnose {diagnosis.tool_version}_")
+    parts.append(f"_diagnose {diagnosis.tool_version}, {diagnosis.created_at}_")
     return "\n".join(parts) + "\n"
+
+
+def _beneath(diagnosis: Diagnosis) -> list[str]:
+    """How the time splits, where it was watched, and how far it is to the roof: a paragraph each."""
+    told = [time_split(diagnosis), distance(diagnosis.whole)]
+    return [line for text in told if text for line in (text, "")]
 
 
 def _listed(listed: Sequence[Row]) -> list[str]:

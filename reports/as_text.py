@@ -7,11 +7,13 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from heuristics.kernel_class import short_name
+from heuristics.operations import Phase
 from heuristics.rows import Level, Row, rows
 from heuristics.simplex import SHARES
+from heuristics.subject import Subject
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Regime, Share
-from reports.words import conclusion, count, filled, percent, scaled, seconds
+from reports.words import conclusion, count, filled, part_of_time, percent, scaled, seconds
 
 NARROWEST, WIDEST = 50, 100
 BAR_CELLS, FEWEST_CELLS = 30, 10
@@ -38,7 +40,7 @@ _CAUSES = {
     "cache": "on-chip caches, not DRAM",
     "tensor": "matrix products",
     "dequantization": "unpacking weights",
-    "host": "the host launches too late",
+    "host": "waiting for the host",
     "underfill": "kernels too small for the device",
     "communication": "waiting for other devices",
     "transfer": "copies to or from the host",
@@ -57,10 +59,23 @@ def render(diagnosis: Diagnosis, *, width: int = 80, colour: bool = False) -> st
     return "\n".join(lines) + "\n"
 
 
+def brief(diagnosis: Diagnosis) -> str:
+    """The verdict in one line, for a stream of them."""
+    verdict = diagnosis.whole.verdict
+    if verdict is None:
+        return "nothing was measured"
+    mark = "provisional  " if diagnosis.provisional else ""
+    speed = diagnosis.whole.measured.get("tokens_per_s")
+    rate = "" if speed is None else f"  {speed:.3g} tokens/s"
+    limits = f"  limits {', '.join(limit.value for limit in verdict.limits)}" if verdict.limits else ""
+    return f"{mark}{_brief(verdict)}{rate}{limits}"
+
+
 def _sections(diagnosis: Diagnosis, columns: int) -> Iterator[tuple[str, list[str]]]:
     whole = diagnosis.whole
     whose = of_device(whole)
-    yield "Job", _job(diagnosis, columns)
+    yield "Job", [line for fact in job_facts(diagnosis) for line in _bullet(fact, columns)]
+    yield "Not read", [line for fact in missing_facts(diagnosis) for line in _bullet(fact, columns)]
     yield "Phases", _phases(diagnosis, columns)
     yield "Devices", _devices(diagnosis, columns)
     yield f"Evidence{whose}", [line for item in whole.evidence for line in _evidence(item, columns)]
@@ -88,10 +103,37 @@ def _headline(diagnosis: Diagnosis, columns: int, colour: bool) -> list[str]:
     if verdict.regime is Regime.INCONCLUSIVE:
         said = f"{name}: {_leaning(verdict)}{limits}"
     first, *more = _wrapped(said, columns, "", "  ")
-    lines = [_bold(name, colour) + first.removeprefix(name), *more]
+    lines = [_bold(name, colour) + first.removeprefix(name), *more, *_wrapped(time_split(diagnosis), columns, "", "  ")]
     if verdict.shares is not None:
         lines.append(_bar(verdict, columns, colour))
     return lines + _wrapped(distance(whole), columns, "", "  ")
+
+
+def time_split(diagnosis: Diagnosis) -> str:
+    """Of a live job: how the time splits into prefill, decode and idle, and how fast it is."""
+    if diagnosis.subject is None:
+        return ""
+    parts = [
+        f"{phase.value} {part_of_time(part.time_fraction)}"
+        for phase, part in sorted(diagnosis.phases.items(), key=lambda item: item[0] is Phase.PREFILL)
+        if part.time_fraction is not None
+    ]
+    if not parts and diagnosis.idle_fraction is not None and diagnosis.idle_fraction < 1.0:
+        parts = [f"prefill and decode together {part_of_time(1.0 - diagnosis.idle_fraction)}"]
+    if diagnosis.idle_fraction is not None:
+        parts.append(f"idle {part_of_time(diagnosis.idle_fraction)}")
+    used = diagnosis.whole.measured
+    speed = [
+        text
+        for name, text in (
+            ("tokens_per_s", "{tokens_per_s:number} tokens/s"),
+            ("batch", "batch {batch:number}"),
+            ("step_s", "{step_s:seconds} a step"),
+        )
+        if used.get(name)
+    ]
+    told = ", ".join([*parts, *(filled(text, used) for text in speed)])
+    return f"{'Provisional: ' if diagnosis.provisional else ''}{told}" if told else ""
 
 
 def _leaning(verdict: Verdict) -> str:
@@ -135,6 +177,8 @@ def distance(whole: Judgement) -> str:
     factor = whole.headroom.get("to_bandwidth_roof" if memory else "to_compute_roof")
     what = "bandwidth" if memory else "arithmetic"
     if fraction is None or factor is None:
+        if not memory and whole.roofs is not None and whole.roofs.unproven:
+            return "How far it is to the arithmetic roof is unknown: that of this type was never measured here."
         return f"How far it is to the {what} roof is not measured."
     near = "at" if factor < 1.05 else f"{factor:.1f}x below"
     weighed = {item.evidence.signal for item in whole.evidence}
@@ -156,14 +200,13 @@ def _without_latency(whole: Judgement, verdict: Verdict) -> str:
         return f"The device worked {worked} of the time: {gain:.1f}x faster if it always did."
     assert verdict.shares is not None
     gain = 1.0 / max(0.05, 1.0 - verdict.shares[Share.LATENCY])
-    return f"About {gain:.1f}x faster if kernels filled the device at all times."
+    return f"About {gain:.1f}x faster if nothing had to wait."
 
 
-def _job(diagnosis: Diagnosis, columns: int) -> list[str]:
-    found = [line for f in diagnosis.files for line in _bullet(f"{f.path} ({f.kind})", columns)]
-    engine = " ".join(word for word in (diagnosis.engine, diagnosis.model) if word)
-    if engine:
-        found += _bullet(engine, columns)
+def job_facts(diagnosis: Diagnosis) -> list[str]:
+    """What was judged: files, engine and model, of a live job also its process and weights, and the roofs."""
+    found = [f"{f.path} ({f.kind})" for f in diagnosis.files]
+    found += _watched_facts(diagnosis, diagnosis.subject) if diagnosis.subject is not None else _served(diagnosis)
     roofs = diagnosis.whole.roofs
     names = [d.device.name for d in diagnosis.devices if d.device is not None and d.device.name]
     parts = [", ".join(dict.fromkeys(names))] if names else []
@@ -177,10 +220,49 @@ def _job(diagnosis: Diagnosis, columns: int) -> list[str]:
         if peaks:
             parts.append(f"roofs {' and '.join(peaks)} ({roofs.source})")
     if parts:
-        found += _bullet(": ".join(parts), columns)
+        found.append(": ".join(parts))
     if diagnosis.window_s is not None:
-        found += _bullet(f"{seconds(diagnosis.window_s)} judged", columns)
+        found.append(f"{seconds(diagnosis.window_s)} judged")
     return found
+
+
+def _served(diagnosis: Diagnosis) -> list[str]:
+    named = " ".join(word for word in (diagnosis.engine, diagnosis.model) if word)
+    return [named] if named else []
+
+
+def _watched_facts(diagnosis: Diagnosis, subject: Subject) -> list[str]:
+    named = " ".join(word for word in (diagnosis.engine, subject.engine_version, diagnosis.model) if word)
+    parallel = ", ".join(f"{name} {count}" for name, count in subject.parallelism.items())
+    process = f"process {subject.pid}" if subject.pid is not None else ""
+    found = [", ".join(part for part in (named or "unknown program", process, parallel) if part)]
+    used = diagnosis.whole.measured
+    weights = []
+    if subject.parameters:
+        weights.append(scaled(subject.parameters, "").strip() + " parameters")
+    if subject.stored_bytes:
+        weights.append(f"{scaled(subject.stored_bytes, 'B')} stored")
+    if "weight_bytes_per_step" in used:
+        read = f"a step reads {scaled(used['weight_bytes_per_step'], 'B')} of weights"
+        if used.get("kv_bytes_per_step"):
+            read += f" and {scaled(used['kv_bytes_per_step'], 'B')} of KV cache"
+        weights.append(read)
+    if weights:
+        found.append(", ".join(weights))
+    if subject.sources:
+        found.append(f"read from {', '.join(subject.sources)}")
+    if subject.cpu_fraction is not None and subject.rss_bytes is not None:
+        took = f"watching took {percent(subject.cpu_fraction)} of one core and {scaled(subject.rss_bytes, 'B')}"
+        if subject.start_cpu_s is not None:
+            took += f", starting {seconds(subject.start_cpu_s)} of it"
+        found.append(took)
+    return [*found, *subject.events]
+
+
+def missing_facts(diagnosis: Diagnosis) -> list[str]:
+    """What of a live job did not speak, why, and what would make it."""
+    gone = diagnosis.subject.missing if diagnosis.subject is not None else ()
+    return [f"{m.source}: {m.reason}" + (f" → {m.unlock}" if m.unlock else "") for m in gone]
 
 
 def _phases(diagnosis: Diagnosis, columns: int) -> list[str]:

@@ -21,6 +21,8 @@ class Concept(Enum):
     REQUEST_SECONDS = "seconds requests took from arrival to end"
     REQUESTS = "requests ended"
     GENERATION_TOKENS = "generated tokens"
+    LIVE_TOKENS = "generated tokens, those of running requests included"
+    PREFILL_SECONDS = "seconds in prompts, summed over sequences"
     STEPS = "steps"
     STEP_TOKENS = "tokens passed through steps"
     STEP_TIME_SUM = "seconds in steps"

@@ -18,8 +18,10 @@ def pair(now: Readings, before: Readings | None) -> tuple[Readings, Readings | N
 
     Each busy slot yields one token a step, so that sum also stands for the generated tokens, whose own
     counter leaves out requests still running and adds the whole of one that ends. Speculation yields more
-    than one; there the counter stays, unless it stands still.
+    than one; there the counter stays, unless it stands still. Where the slots were read, they count exactly.
     """
+    if before is not None and Concept.LIVE_TOKENS in now and Concept.LIVE_TOKENS in before:
+        return _live(_summed(now)), _live(_summed(before))
     if before is None:
         return _summed(now), None
     if _coarse(now, before):
@@ -27,6 +29,10 @@ def pair(now: Readings, before: Readings | None) -> tuple[Readings, Readings | N
     if now.get(Concept.DRAFTS, 0.0) > before.get(Concept.DRAFTS, 0.0):
         return _summed(_moving(now, before)), _summed(before)
     return _counted(_summed(now)), _counted(_summed(before))
+
+
+def _live(values: Readings) -> Readings:
+    return {**values, Concept.GENERATION_TOKENS: values[Concept.LIVE_TOKENS]}
 
 
 def _summed(values: Readings) -> Readings:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from collectors.engines import llama_cpp
 from collectors.engines.concepts import Concept, Readings
+from collectors.engines.slots import LIVE_TOKENS, SLOTS_RUNNING, SLOTS_STEPS
 
 C = Concept
 
@@ -116,15 +117,17 @@ TGI = Engine(
 
 LLAMA_CPP = Engine(
     name="llama.cpp",
-    prefixes=("llamacpp:",),
+    prefixes=("llamacpp:", "llamacpp_slots:"),
     metrics={
-        C.RUNNING: ("llamacpp:requests_processing",),
+        C.RUNNING: ("llamacpp:requests_processing", SLOTS_RUNNING),
         C.WAITING: ("llamacpp:requests_deferred",),
         C.KV_USAGE: ("llamacpp:kv_cache_usage_ratio",),
-        C.STEPS: ("llamacpp:n_decode_total",),
+        C.STEPS: ("llamacpp:n_decode_total", SLOTS_STEPS),
         C.MEAN_BATCH: ("llamacpp:n_busy_slots_per_decode",),
         C.PROMPT_TOKENS: ("llamacpp:prompt_tokens_total",),
         C.GENERATION_TOKENS: ("llamacpp:tokens_predicted_total",),
+        C.LIVE_TOKENS: (LIVE_TOKENS,),
+        C.PREFILL_SECONDS: ("llamacpp:prompt_seconds_total",),
         C.DECODE_SECONDS: ("llamacpp:tokens_predicted_seconds_total",),
         C.ACCEPTED: ("llamacpp:spec_decode_num_accepted_tokens_total",),
         C.DRAFTS: ("llamacpp:spec_decode_num_drafts_total",),
@@ -206,5 +209,19 @@ DYNAMO = Engine(
     },
 )
 
-ENGINES: tuple[Engine, ...] = (VLLM, SGLANG, TGI, LLAMA_CPP, TENSORRT_LLM, LMDEPLOY, LIGHTLLM, DYNAMO, TRITON)
+DEMO = Engine(
+    name="diagnose demo",
+    prefixes=("diagnose_demo:",),
+    metrics={
+        C.RUNNING: ("diagnose_demo:num_requests_running",),
+        C.WAITING: ("diagnose_demo:num_requests_waiting",),
+        C.KV_USAGE: ("diagnose_demo:kv_cache_usage_perc",),
+        C.PROMPT_TOKENS: ("diagnose_demo:prompt_tokens_total",),
+        C.GENERATION_TOKENS: ("diagnose_demo:generation_tokens_total",),
+        C.STEPS: ("diagnose_demo:iteration_tokens_total_count",),
+        C.STEP_TOKENS: ("diagnose_demo:iteration_tokens_total_sum",),
+    },
+)
+
+ENGINES: tuple[Engine, ...] = (VLLM, SGLANG, TGI, LLAMA_CPP, TENSORRT_LLM, LMDEPLOY, LIGHTLLM, DYNAMO, TRITON, DEMO)
 """Every engine, in the order in which a snapshot is tried against them: an engine's own series before a front end's."""

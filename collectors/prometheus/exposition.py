@@ -25,6 +25,8 @@ WANTED = (
     "trtllm_",
     "nv_",
     "dynamo_",
+    "diagnose_demo:",
+    "llamacpp_slots:",
     "DCGM_FI_",
     "process_start_time_seconds",
 )

@@ -42,14 +42,24 @@ def output_options(function: _Function) -> _Function:
 
 def emit(result: Result, *, format_: str, output: str | None, no_color: bool) -> None:
     """Write a result to standard output or a file; talk and progress go elsewhere."""
-    text = _rendered(result, format_, colour=output is None and not no_color and _coloured())
+    write(_rendered(result, format_, colour=output is None and not no_color and _coloured()), output)
+
+
+def write(text: str, output: str | None) -> None:
+    """To standard output, or to a file.
+
+    Raises:
+        DiagnoseError: the file cannot be written.
+    """
     if output is None:
         _print(text)
         return
     try:
         Path(output).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise DiagnoseError(f"{output}: cannot be written: {error.strerror or error}") from error
+        raise DiagnoseError(
+            f"{output}: cannot be written: {error.strerror or error}", hint="-o FILE, in a folder that can be written"
+        ) from error
 
 
 def _print(text: str) -> None:

@@ -53,3 +53,23 @@ class ProgressLine:
         )
         bar.start()
         return bar
+
+
+class Countdown:
+    """While a job is watched: how long it takes, on a terminal only."""
+
+    def __init__(self, seconds: str | None) -> None:
+        self._seconds = seconds or "10"
+
+    def __enter__(self) -> Countdown:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"watching for {self._seconds} s; Ctrl-C judges what was seen\r")
+            sys.stderr.flush()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write("\033[2K\r")
+            sys.stderr.flush()

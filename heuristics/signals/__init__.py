@@ -10,10 +10,13 @@ from types import ModuleType
 from heuristics.signals import (
     arithmetic_intensity,
     bandwidth_saturation,
+    batch_curve,
     compute_saturation,
     dram_activity,
+    host_time,
     kernel_speed_of_light,
     kernel_timeline,
+    link_traffic,
     operation_roofline,
     power_and_clocks,
     requests,
@@ -33,7 +36,10 @@ SIGNALS: tuple[ModuleType, ...] = (
     bandwidth_saturation,
     compute_saturation,
     arithmetic_intensity,
+    batch_curve,
     time_fractions,
+    host_time,
+    link_traffic,
     power_and_clocks,
 )
 """Every signal, in the order in which a report lists them."""

@@ -7,7 +7,8 @@ What it bounds and why: with u = needed bytes ÷ time ÷ achievable bandwidth, l
 upper bound memory ≤ u × (moved ÷ needed) holds only with that factor, which is at least 1 and marginalised:
 near 1 for fused weight streaming, wide for unfused code.
 
-Blind spots: weights that fit the last-level cache are not streamed from DRAM, so the signal abstains.
+Blind spots: weights that fit the last-level cache are not streamed from DRAM; a cache is no slower, so there
+only the upper bound on memory is left.
 Speculative decoding, experts and the wrong variant of a GPU make the fraction impossible rather than wrong.
 
 Example: 14 GB of weights a step and 12.7 ms between tokens need 1.10 TB/s: 33 % of an H100's bandwidth.
@@ -16,13 +17,16 @@ Example: 14 GB of weights a step and 12.7 ms between tokens need 1.10 TB/s: 33 %
 from __future__ import annotations
 
 from heuristics.case import Case
-from heuristics.claims import STREAMED, UNFUSED, Saturation
+from heuristics.claims import STREAMED, UNFUSED, Bound, Saturation
 from heuristics.evidence import Abstention, Evidence, Finding
 from heuristics.observations import Serving
 from heuristics.signals.common import ARITHMETIC_WIDTH, beyond_peak, causes_of
-from heuristics.vocabulary import Quantity, Share
+from heuristics.vocabulary import Cause, Quantity, Relation, Share
 
 NAME = "bandwidth_saturation"
+
+CACHED_WIDTH = 0.10
+"""Unfused code may read the same bytes more than once."""
 
 
 def weigh(case: Case) -> Finding:
@@ -37,16 +41,9 @@ def weigh(case: Case) -> Finding:
         return Abstention(
             signal=NAME, missing=False, reason="the device's bandwidth is not known: give --gpu or --bandwidth-gb-s"
         )
-    per_step = bytes_per_step(case)
-    cache = roofs.last_level_cache_bytes
-    if per_step is not None and cache is not None and per_step <= cache:
-        return Abstention(
-            signal=NAME,
-            missing=False,
-            reason=f"a step's {per_step / 1e6:.0f} MB fit the last-level cache of {cache / 1e6:.0f} MB: "
-            "they are not streamed from DRAM",
-        )
     fraction = needed / roofs.bandwidth_bytes_per_s
+    if cached(case):
+        return _cached(case, needed, fraction)
     return Evidence(
         signal=NAME,
         source=case.source(Serving),
@@ -69,7 +66,34 @@ def weigh(case: Case) -> Finding:
             "achievable": case.prior.bandwidth.typical,
         },
         causes=causes_of(case.operations, roofs),
-        impossible=beyond_peak("bandwidth", fraction),
+        impossible=beyond_peak("bandwidth", fraction, roofs.ceilings.bandwidth),
+    )
+
+
+def cached(case: Case) -> bool:
+    """Whether all that a step reads fits the last-level cache, and comes from there the next time."""
+    per_step = bytes_per_step(case)
+    cache = case.roofs.last_level_cache_bytes if case.roofs is not None else None
+    return per_step is not None and cache is not None and per_step <= cache
+
+
+def _cached(case: Case, needed: float, fraction: float) -> Evidence:
+    """What a cache serves takes no longer than DRAM would: that bounds memory from above and nothing else."""
+    return Evidence(
+        signal=NAME,
+        source=case.source(Serving),
+        quantity=Quantity.BANDWIDTH,
+        rank=2,
+        claims=(Bound(share=Share.MEMORY, relation=Relation.AT_MOST, value=min(1.0, fraction), width=CACHED_WIDTH),),
+        sentence="a step's {step_bytes:bytes} fit the last-level cache of {cache_bytes:bytes}: not streamed from DRAM, "
+        "which would take {bandwidth_fraction:percent} of the time at its peak",
+        measured={
+            "step_bytes": bytes_per_step(case) or 0.0,
+            "cache_bytes": (case.roofs.last_level_cache_bytes if case.roofs is not None else None) or 0.0,
+            "needed_bytes_per_s": needed,
+            "bandwidth_fraction": fraction,
+        },
+        causes={Cause.CACHE: min(1.0, fraction)},
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from heuristics.operations import Operation
 from heuristics.roofs import Roofs
+from heuristics.simplex import Ceiling
 from heuristics.vocabulary import Cause, Share
 
 IMPOSSIBLE_FRACTION = 1.02
@@ -18,9 +19,9 @@ ARITHMETIC_WIDTH = 0.05
 """Needed bytes or useful FLOPs over measured time: the error of the step time and of the shapes."""
 
 
-def beyond_peak(what: str, fraction: float) -> str | None:
-    """Why a fraction cannot be, or None when it can."""
-    if fraction <= IMPOSSIBLE_FRACTION:
+def beyond_peak(what: str, fraction: float, ceiling: Ceiling | None = None) -> str | None:
+    """Why a fraction cannot be, or None when it can. ``ceiling`` says how far a measured roof may be passed."""
+    if fraction <= max(IMPOSSIBLE_FRACTION, ceiling.high if ceiling is not None else 0.0):
         return None
     return (
         f"{what} comes out at {fraction:.2f} of the peak, which cannot be. Usual reasons: speculative decoding "

@@ -60,7 +60,7 @@ def weigh(case: Case) -> Finding:
         "{compute_fraction:percent} of the dense peak",
         measured={"useful_flops_per_s": useful, "compute_fraction": fraction},
         causes={Cause.DEQUANTIZATION: fraction} if case.dequantised else {},
-        impossible=beyond_peak("arithmetic", fraction),
+        impossible=beyond_peak("arithmetic", fraction, roofs.ceilings.arithmetic),
     )
 
 

@@ -27,6 +27,8 @@ IDLE_WINDOW_CERTAINTY = 0.98
 IDLE_INSTANT_CERTAINTY = 0.70
 FULL_CACHE = 0.95
 STALL_S = 5.0
+HARD_AT_WORK = 0.5
+"""Cores' worth of computing at which counters that stand still mean a long prompt, not a stall."""
 PREFILL_RATIO = 10.0
 """Prompt tokens come tens of times cheaper than generated ones; above this ratio they take most of the time."""
 
@@ -51,9 +53,9 @@ def weigh(case: Case) -> Finding:
         claims=(),
         sentence=sentence,
         measured=measured,
-        limits=frozenset(_limits(serving, waiting)),
+        limits=frozenset(_limits(serving, waiting, _computing(case))),
         no_work=_no_work(serving, waiting),
-        warnings=_warnings(serving),
+        warnings=_warnings(serving, _computing(case)),
     )
 
 
@@ -70,15 +72,25 @@ def _no_work(serving: Serving, waiting: float) -> float | None:
     return None if _moved(serving) else IDLE_WINDOW_CERTAINTY
 
 
-def _limits(serving: Serving, waiting: float) -> set[Limit]:
+def _computing(case: Case) -> bool:
+    """Whether the CPUs that run the model are at work, whatever the counters say."""
+    return case.host is not None and case.host.computes and (case.host.busy_cores or 0.0) > HARD_AT_WORK
+
+
+def _still_s(serving: Serving) -> float:
+    """For how long nothing moved although requests ran."""
+    running = (serving.requests_running or 0.0) > 0 and not _moved(serving)
+    return max(serving.frozen_s, (serving.window_s or 0.0) if running and not serving.lifetime else 0.0)
+
+
+def _limits(serving: Serving, waiting: float, computing: bool) -> set[Limit]:
     found = set()
     full = serving.kv_cache_usage is not None and serving.kv_cache_usage >= FULL_CACHE
     if full or ((serving.preemptions or 0.0) > 0 and not serving.lifetime):
         found.add(Limit.KV_CAPACITY)
     if waiting >= 1.0:
         found.add(Limit.QUEUE)
-    running = serving.requests_running or 0.0
-    if not serving.lifetime and running > 0 and not _moved(serving) and (serving.window_s or 0.0) >= STALL_S:
+    if _still_s(serving) >= STALL_S and not computing:
         found.add(Limit.STALLED)
     prompt, generated = serving.prompt_tokens_computed, serving.generation_tokens
     if not serving.lifetime and prompt and prompt > PREFILL_RATIO * (generated or 0.0):
@@ -86,7 +98,9 @@ def _limits(serving: Serving, waiting: float) -> set[Limit]:
     return found
 
 
-def _warnings(serving: Serving) -> tuple[str, ...]:
+def _warnings(serving: Serving, computing: bool) -> tuple[str, ...]:
+    if computing and _still_s(serving) >= STALL_S:
+        return (f"no counter moved for {_still_s(serving):.0f} s while the CPUs were at work: a long prompt?",)
     if serving.lifetime:
         return (f"one snapshot of {serving.engine}: lifetime means only; a second one some seconds later gives rates",)
     return ()

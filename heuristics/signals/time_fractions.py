@@ -12,8 +12,8 @@ Blind spots: high values bound nothing: one warp on one SM counts as 100 %, and 
 1 to a full batch. The columns cover the whole time: without word that requests were running, low sm may
 be mere idleness. `-` and `[N/A]` are unknown, never 0; on MIG everything is unknown.
 
-Samples without any kernel are left out: a log often begins before the load, even where the engine's counters
-say that requests ran.
+Samples without any kernel are left out of a log: it often begins before the load, even where the engine's counters
+say that requests ran. Where both were watched at the same time they count, and name the host as the cause.
 
 Example: gpu-burn reads sm 100, mem 8: memory-bound is excluded, nothing else is shown.
 """
@@ -27,7 +27,7 @@ from heuristics.case import Case
 from heuristics.claims import Claim, WallBound
 from heuristics.evidence import Abstention, Evidence, Finding
 from heuristics.observations import Activity, Samples
-from heuristics.vocabulary import Limit, Quantity, Share
+from heuristics.vocabulary import Cause, Limit, Quantity, Share
 
 NAME = "time_fractions"
 
@@ -51,6 +51,8 @@ def weigh(case: Case) -> Finding:
     if case.samples is None:
         return _engine_active(case)
     samples = case.samples
+    if np.isnan(samples.sm).all() and case.activity is not None and case.activity.engine_active is not None:
+        return _engine_active(case)
     if np.isnan(samples.sm).all():
         return Abstention(
             signal=NAME,
@@ -58,11 +60,15 @@ def weigh(case: Case) -> Finding:
             reason="utilisation is '-' or [N/A] in every sample (so it is on MIG): unknown, not 0",
         )
     active = np.nan_to_num(samples.sm) > 0
-    if not active.any():
+    at_work = case.watched and case.serving is not None and case.serving.busy
+    if at_work:
+        active = ~np.isnan(samples.sm)
+    elif not active.any():
         return _silent(case, samples)
     sm = float(np.nanmean(samples.sm[active]))
     claims: list[Claim] = [WallBound(share=Share.LATENCY, fraction=sm, width=SM_WIDTH)]
-    measured = {"sm_time_fraction": sm, "idle_samples": float((~active).sum()), "samples": float(active.size)}
+    idle = float((np.nan_to_num(samples.sm) <= 0).sum())
+    measured = {"sm_time_fraction": sm, "idle_samples": idle, "samples": float(active.size)}
     sentence = "a kernel ran in {sm_time_fraction:percent} of the time"
     if not active.all():
         sentence += f", in the {int(active.sum()):,} of {active.size:,} samples in which one ran at all"
@@ -81,6 +87,7 @@ def weigh(case: Case) -> Finding:
         sentence=sentence,
         measured=measured,
         activity=sm,
+        causes={Cause.HOST: 1.0 - sm} if at_work else {},
         limits=frozenset({Limit.VIDEO}) if _video(samples, active) else frozenset(),
     )
 

@@ -25,7 +25,7 @@ AFTER = BEFORE.later(10.0)
 
 def told(*texts: str, interval_s: float | None = None) -> tuple[list[Serving], list[str]]:
     found, warnings = windows.observations(snapshots(*texts), interval_s)
-    return [o.payload for o in found if isinstance(o.payload, Serving)], warnings
+    return [o.payload for o in found if isinstance(o.payload, Serving) and o.phase is None], warnings
 
 
 def files(folder: Path, *texts: str, times: tuple[float, ...] = ()) -> list[Snapshot]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -260,3 +261,128 @@ def test_prefill_reads_every_key_once_whatever_the_window() -> None:
     windowed = replace(LLAMA_8B, sliding_window=1024, sliding_layers=16)
     assert _attention(prefill, windowed).kv_bytes == _attention(prefill).kv_bytes
     assert _attention(prefill, windowed).flops < _attention(prefill).flops
+
+
+# --- several devices
+
+SPLITTABLE = st.sampled_from([LLAMA_8B, MIXTRAL, DEEPSEEK])
+LOADS = st.builds(
+    Load,
+    phase=st.sampled_from(list(Phase)),
+    batch=st.floats(1, 4096),
+    context_tokens=st.floats(1, 1e5),
+)
+
+
+def total(operations: Iterable[Operation], *, head: bool = True) -> tuple[float, float, float]:
+    """(FLOPs, weight bytes, cache bytes)."""
+    counted = [op for op in operations if head or op.name != "head"]
+    return sum(o.flops for o in counted), sum(o.weight_bytes for o in counted), sum(o.kv_bytes for o in counted)
+
+
+@given(shape=SPLITTABLE, load=LOADS, stages=st.integers(1, 16))
+def test_the_stages_of_a_pipeline_add_up_to_the_model(shape: ModelShape, load: Load, stages: int) -> None:
+    whole = step_operations(shape, load)
+    stage = step_operations(shape, replace(load, pipeline_parallel=stages))
+    for part, of in zip(total(stage, head=False), total(whole, head=False), strict=True):
+        assert part * stages == pytest.approx(of)
+    assert {op.name: op for op in stage}["head"] == {op.name: op for op in whole}["head"]
+
+
+@given(shape=st.sampled_from([LLAMA_8B, MIXTRAL]), load=LOADS, devices=st.sampled_from([1, 2, 4, 8]))
+def test_the_devices_of_a_tensor_split_add_up_to_the_model(shape: ModelShape, load: Load, devices: int) -> None:
+    whole = step_operations(shape, load)
+    part = step_operations(shape, replace(load, tensor_parallel=devices))
+    for name, mine in {op.name: op for op in part}.items():
+        of = next(op for op in whole if op.name == name)
+        if name not in ("router", "norms", "elementwise"):
+            assert mine.flops * devices == pytest.approx(of.flops)
+            assert mine.weight_bytes * devices == pytest.approx(of.weight_bytes)
+            assert mine.kv_bytes * devices == pytest.approx(of.kv_bytes)
+
+
+@given(load=LOADS, devices=st.sampled_from([2, 8, 128]))
+def test_every_device_holds_the_whole_compressed_cache(load: Load, devices: int) -> None:
+    whole = by_name(DEEPSEEK, load)["attention"]
+    part = by_name(DEEPSEEK, replace(load, tensor_parallel=devices))["attention"]
+    assert part.kv_bytes == whole.kv_bytes
+    assert part.flops * devices == pytest.approx(whole.flops)
+
+
+@given(load=LOADS, devices=st.sampled_from([1, 2, 8, 32]), shape=st.sampled_from([MIXTRAL, DEEPSEEK]))
+def test_experts_shared_by_replicas_serve_the_tokens_of_all(shape: ModelShape, load: Load, devices: int) -> None:
+    whole = by_name(shape, replace(load, batch=load.batch * devices))
+    part = by_name(shape, replace(load, expert_parallel=devices))
+    for name in ("routed experts up projection", "routed experts down projection"):
+        assert part[name].weight_bytes * devices == pytest.approx(whole[name].weight_bytes)
+        assert part[name].flops * devices == pytest.approx(whole[name].flops)
+    alone = by_name(shape, load)
+    assert {n: op for n, op in part.items() if "routed" not in n} == {
+        n: op for n, op in alone.items() if "routed" not in n
+    }
+
+
+@pytest.mark.parametrize("experts", [1, 2, 8])
+def test_whole_experts_on_devices_weigh_what_slices_of_all_do(experts: int) -> None:
+    load = Load(batch=16, context_tokens=100, tensor_parallel=8)
+    assert step_operations(MIXTRAL, replace(load, expert_parallel=experts)) == step_operations(MIXTRAL, load)
+
+
+@given(
+    shape=SPLITTABLE,
+    load=LOADS,
+    tensor=st.sampled_from([1, 2, 8]),
+    stages=st.integers(1, 8),
+    experts=st.sampled_from([1, 8, 64]),
+)
+def test_a_device_s_work_is_linear_in_layers_and_never_negative(
+    shape: ModelShape, load: Load, tensor: int, stages: int, experts: int
+) -> None:
+    split = replace(load, tensor_parallel=tensor, pipeline_parallel=stages, expert_parallel=experts)
+    mixed = shape.experts and replace(shape.experts, layers=2 * shape.experts.layers)
+    double = replace(shape, layers=2 * shape.layers, experts=mixed)
+    one, two = step_operations(shape, split), step_operations(double, split)
+    assert all(min(op.flops, op.weight_bytes, op.kv_bytes, op.activation_bytes) >= 0 for op in one)
+    for half, whole in zip(total(one, head=False), total(two, head=False), strict=True):
+        assert whole == pytest.approx(2 * half, rel=1e-2)
+
+
+def test_more_stages_than_layers_are_refused() -> None:
+    with pytest.raises(UnusableModel, match="32 layers cannot be split into 33 stages"):
+        step_operations(LLAMA_8B, Load(pipeline_parallel=33))
+
+
+@pytest.mark.parametrize("wrong", [{"pipeline_parallel": 0}, {"expert_parallel": 0}, {"tensor_parallel": 0}])
+def test_splits_over_no_devices_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(UnusableModel, match="must be positive"):
+        Load(**wrong)  # type: ignore[arg-type]
+
+
+# --- parts with bits or a cache of their own
+
+
+def test_experts_of_their_own_bits_move_their_own_bytes() -> None:
+    assert MIXTRAL.experts is not None
+    narrow = replace(MIXTRAL, experts=replace(MIXTRAL.experts, weight_bits=4.0))
+    one, other = by_name(MIXTRAL, Load(batch=4)), by_name(narrow, Load(batch=4))
+    for name, op in one.items():
+        assert other[name].weight_bytes == pytest.approx(op.weight_bytes / (4 if "routed" in name else 1))
+        assert other[name].flops == op.flops
+
+
+@pytest.mark.parametrize("shape", [LLAMA_8B, DEEPSEEK])
+@pytest.mark.parametrize("phase", list(Phase))
+def test_layers_with_a_state_cache_and_attend_to_nothing(shape: ModelShape, phase: Phase) -> None:
+    load = Load(phase=phase, batch=4, context_tokens=1000)
+    hybrid = replace(shape, uncached_layers=shape.layers - 1)
+    whole, one = by_name(shape, load)["attention"], by_name(hybrid, load)["attention"]
+    assert one.kv_bytes * shape.layers == pytest.approx(whole.kv_bytes)
+    assert one.flops * shape.layers == pytest.approx(whole.flops)
+    assert hybrid.kv_bytes_per_token() * shape.layers == pytest.approx(shape.kv_bytes_per_token())
+    assert weight_bytes(hybrid, load) == weight_bytes(shape, load)
+
+
+@pytest.mark.parametrize("wrong", [{"uncached_layers": 32}, {"uncached_layers": -1}, {"sliding_layers": 33}])
+def test_more_special_layers_than_layers_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(UnusableModel):
+        replace(LLAMA_8B, **wrong)  # type: ignore[arg-type]

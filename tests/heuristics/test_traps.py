@@ -9,7 +9,7 @@ from heuristics.gpus import part_named
 from heuristics.operations import Load, step_operations
 from heuristics.roofs import datasheet_roofs
 from heuristics.verdict import Judgement
-from heuristics.vocabulary import Cause, Dtype, Limit, Regime, Share
+from heuristics.vocabulary import Cause, Dtype, Limit, Regime, Relation, Share
 from tests.heuristics.cases import H100, LLAMA_8B, activity, judged, profile, samples, serving, timeline
 
 
@@ -63,12 +63,20 @@ def test_weights_unpacked_before_the_product_leave_the_compute_roof_unknown() ->
     assert not sure_of(found, Regime.LATENCY)
 
 
-def test_weights_that_fit_the_last_level_cache_say_nothing_of_dram() -> None:
+def test_weights_that_fit_the_last_level_cache_bound_memory_from_above_only() -> None:
     tiny = serving(steps=10_000.0, step_s=1e-4, read_bytes=10_000 * 20e6, flops=10_000 * 2e7)
     found = judged(H100, serving=tiny)
-    reasons = {a.signal: a.reason for a in found.abstained}
-    assert "last-level cache" in reasons["bandwidth_saturation"]
+    (said,) = (item for item in found.evidence if item.evidence.signal == "bandwidth_saturation")
+    assert "last-level cache" in said.evidence.sentence
+    assert [(bound.share, bound.relation) for bound in said.bounds] == [(Share.MEMORY, Relation.AT_MOST)]
+    assert "bandwidth_fraction" not in found.measured
     assert not sure_of(found, Regime.MEMORY)
+
+
+def test_what_a_cache_serves_faster_than_dram_could_is_no_impossible_input() -> None:
+    fast = serving(steps=10_000.0, step_s=2e-6, read_bytes=10_000 * 20e6, flops=10_000 * 2e7)
+    found = judged(H100, serving=fast)
+    assert not any(item.evidence.impossible for item in found.evidence)
 
 
 def test_active_but_stalled_sms_are_not_compute() -> None:

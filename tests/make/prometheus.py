@@ -147,10 +147,10 @@ def snapshots(*texts: str) -> list[Snapshot]:
 
 
 def served(*texts: str, interval_s: float | None = None) -> Serving:
-    """The only serving window in texts."""
-    (observation,), _ = windows.observations(snapshots(*texts), interval_s)
-    assert isinstance(observation.payload, Serving)
-    return observation.payload
+    """The only serving window in texts, over all phases."""
+    found, _ = windows.observations(snapshots(*texts), interval_s)
+    (payload,) = (o.payload for o in found if isinstance(o.payload, Serving) and o.phase is None)
+    return payload
 
 
 def boards(*texts: str) -> list[Observation]:

@@ -1,0 +1,1 @@
+"""NVML: NVIDIA devices read live, without any privilege and without changing anything."""

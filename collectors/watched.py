@@ -1,0 +1,21 @@
+"""What watching a job gave, whether it was just now or is read from a recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from collectors.dump import Contents
+from heuristics.model_shape import ModelShape
+from heuristics.roofs import Roofs
+from heuristics.subject import Subject
+from heuristics.vocabulary import Dtype
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched(Contents):
+    """What a recording holds beside its observations."""
+
+    subject: Subject
+    model: ModelShape | None = None
+    dtype: Dtype | None = None
+    roofs: Roofs | None = None
