@@ -81,7 +81,7 @@ def _fields(**checks: Check) -> Check:
 
 
 def _slot(value: Any) -> bool:
-    known: dict[str, Check] = {"id": _count, "decoded": _number, "running": _truth, "task": _mark}
+    known: dict[str, Check] = {"id": _count, "decoded": _number, "context": _number, "running": _truth, "task": _mark}
     return isinstance(value, dict) and all(known.get(name, _anything)(stated) for name, stated in value.items())
 
 

@@ -303,9 +303,9 @@ def _load(serving: Serving | None, given: Given, phase: Phase) -> Load | None:
     if phase is Phase.PREFILL:
         tokens = serving.tokens_per_step
         return replace(alone, phase=phase, context_tokens=tokens / batch) if tokens else None
-    context = 0.0
+    context = serving.context_tokens or 0.0
     running = serving.requests_running or batch
-    if serving.kv_cache_usage and serving.kv_capacity_tokens and running:
+    if not context and serving.kv_cache_usage and serving.kv_capacity_tokens and running:
         context = serving.kv_cache_usage * serving.kv_capacity_tokens / running
     return replace(alone, context_tokens=context, prefill_tokens=_prefill_tokens(serving, batch))
 

@@ -30,6 +30,10 @@ def measured(case: Case) -> dict[str, float]:
             "kv_cache_usage": serving.kv_cache_usage,
             "requests_running": serving.requests_running,
             "requests_waiting": serving.requests_waiting,
+            "preemptions": serving.preemptions or None,
+            "accepted_per_draft": serving.accepted_tokens / serving.drafts
+            if serving.accepted_tokens is not None and serving.drafts
+            else None,
             "bytes_per_step": bytes_per_step(case),
             "flops_per_step": flops_per_step(case),
         }

@@ -57,7 +57,7 @@ def _at_hand(case: Case) -> str | None:
     serving = case.serving
     computes = case.host is not None and case.host.computes
     if serving is None:
-        rates = "the engine's own counters: --url http://HOST:PORT/metrics, or start it with its metrics on"
+        rates = "the rate of its steps, which nothing here states: --url http://HOST:PORT/metrics if it counts anywhere"
         return rates if computes else None
     if serving.step_s is None and not serving.idle_fraction:
         return "the rate of steps: start the engine with its metrics on, and watch while requests run"

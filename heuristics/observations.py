@@ -228,6 +228,8 @@ class Serving:
     time_to_first_token_s: float | None = None
     kv_cache_usage: float | None = None
     kv_capacity_tokens: float | None = None
+    context_tokens: float | None = None
+    """Mean tokens cached a running request, where the engine states it so."""
     preemptions: float | None = None
     flops: float | None = None
     read_bytes: float | None = None

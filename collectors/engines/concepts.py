@@ -14,6 +14,7 @@ class Concept(Enum):
     KV_USAGE = "fraction of the KV cache in use"
     KV_CAPACITY_TOKENS = "tokens the KV cache holds"
     TOKEN_RATE = "generated tokens per second, the engine's own gauge"
+    CONTEXT_TOKENS = "tokens cached, summed over running requests"
     MEAN_BATCH = "mean sequences in a step over the lifetime"
 
     PROMPT_TOKENS = "prompt tokens"
@@ -54,6 +55,7 @@ _INSTANT = frozenset(
         Concept.KV_CAPACITY_TOKENS,
         Concept.TOKEN_RATE,
         Concept.MEAN_BATCH,
+        Concept.CONTEXT_TOKENS,
     }
 )
 

@@ -81,6 +81,7 @@ def serving(engine: Engine, run: Sequence[Snapshot], window_s: float | None, pie
         time_to_first_token_s=ratio(delta, C.FIRST_TOKEN_SUM, C.FIRST_TOKEN_COUNT),
         kv_cache_usage=level(C.KV_USAGE, every),
         kv_capacity_tokens=capacity_of(now, run[-1]),
+        context_tokens=_context(every),
         preemptions=delta.get(C.PREEMPTIONS),
         flops=delta.get(C.FLOPS) or None,
         read_bytes=delta.get(C.READ_BYTES) or None,
@@ -88,6 +89,12 @@ def serving(engine: Engine, run: Sequence[Snapshot], window_s: float | None, pie
         accepted_tokens=delta.get(C.ACCEPTED),
         drafts=delta.get(C.DRAFTS),
     )
+
+
+def _context(every: Sequence[Readings]) -> float | None:
+    """Mean tokens cached a running request, where the engine states them of each."""
+    cached, running = level(C.CONTEXT_TOKENS, every), level(C.RUNNING, every)
+    return cached / running if cached and running else None
 
 
 def _part(some: Sequence[Stretch], pieces: Sequence[Stretch]) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 LIVE_TOKENS = "llamacpp_slots:generated_total"
 SLOTS_RUNNING = "llamacpp_slots:running"
 SLOTS_STEPS = "llamacpp_slots:steps_total"
+SLOTS_CONTEXT = "llamacpp_slots:context_tokens"
 """Series made of the slots, named apart from the server's own."""
 
 COUNTER = "llamacpp:tokens_predicted_total"
@@ -49,6 +50,7 @@ class SlotCounter:
         found: list[tuple[str, dict[str, str], float]] = [
             (LIVE_TOKENS, {}, live),
             (SLOTS_RUNNING, {}, float(len(running))),
+            (SLOTS_CONTEXT, {}, sum(float(slot.get("context", 0.0)) for slot in running)),
         ]
         return found if ended_tokens is not None else [*found, (SLOTS_STEPS, {}, self.steps)]
 

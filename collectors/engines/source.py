@@ -220,7 +220,8 @@ def _slots(body: bytes) -> list[dict[str, float | bool]] | None:
         token = following[0] if isinstance(following, list) and following else following
         decoded = token.get("n_decoded") if isinstance(token, dict) else None
         described: dict[str, float | bool] = {"running": bool(slot["is_processing"])}
-        for name, value in (("id", slot.get("id")), ("task", slot.get("id_task")), ("decoded", decoded)):
+        stated = ("id", "id"), ("task", "id_task"), ("context", "n_prompt_tokens")
+        for name, value in (("decoded", decoded), *((ours, slot.get(theirs)) for ours, theirs in stated)):
             if isinstance(value, int) and not isinstance(value, bool):
                 described[name] = value
         found.append(described)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from collectors.engines import llama_cpp
 from collectors.engines.concepts import Concept, Readings
-from collectors.engines.slots import LIVE_TOKENS, SLOTS_RUNNING, SLOTS_STEPS
+from collectors.engines.slots import LIVE_TOKENS, SLOTS_CONTEXT, SLOTS_RUNNING, SLOTS_STEPS
 
 C = Concept
 
@@ -127,6 +127,7 @@ LLAMA_CPP = Engine(
         C.PROMPT_TOKENS: ("llamacpp:prompt_tokens_total",),
         C.GENERATION_TOKENS: ("llamacpp:tokens_predicted_total",),
         C.LIVE_TOKENS: (LIVE_TOKENS,),
+        C.CONTEXT_TOKENS: (SLOTS_CONTEXT,),
         C.PREFILL_SECONDS: ("llamacpp:prompt_seconds_total",),
         C.DECODE_SECONDS: ("llamacpp:tokens_predicted_seconds_total",),
         C.ACCEPTED: ("llamacpp:spec_decode_num_accepted_tokens_total",),

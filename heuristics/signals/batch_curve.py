@@ -4,9 +4,10 @@ What it looks at: throughput against the measured batch, over short decode-only 
 
 What it bounds and why: with e = d log throughput ÷ d log batch, work that grows with the batch takes 1 − e of the
 step. Arithmetic does, so compute ≤ 1 − e. Weights and waiting do not: doubling throughput with the batch means either.
+The KV cache's traffic grows with the batch too; what it takes at the peak bandwidth, by the model, is told apart.
 
-Blind spots: 1 − e also holds the KV cache's traffic, experts that more tokens touch, and the host's work for each
-sequence, so it never proves compute. Fewer than three doublings say nothing: kernels change between batches. A batch
+Blind spots: 1 − e also holds experts that more tokens touch and the host's work for each sequence, so it never proves
+compute. Fewer than three doublings say nothing: kernels change between batches. A batch
 capped by a full KV cache is no batch: the measured one is used, never the offered concurrency.
 
 Example: 1 to 16 sequences at 9.1 to 9.6 ms a step: e = 0.98, compute at most a few percent.
@@ -32,6 +33,7 @@ WIDTH = 0.12
 """Kernels change between batches, and the slope is that of the whole range, not of its end."""
 
 LARGEST_ERROR = 0.15
+NOTABLE = 0.01
 
 
 def weigh(case: Case) -> Finding:
@@ -51,6 +53,15 @@ def weigh(case: Case) -> Finding:
         return Abstention(
             signal=NAME, missing=False, reason=f"throughput scatters too much around {elasticity:.2f} ± {error:.2f}"
         )
+    cache = kv_part(case)
+    measured = {"elasticity": elasticity, "elasticity_error": error, "least_batch": low, "most_batch": high}
+    sentence = (
+        "throughput grew as batch to the power {elasticity:number} ± {elasticity_error:number} "
+        "from {least_batch:number} to {most_batch:number} sequences"
+    )
+    if cache > NOTABLE:
+        measured["kv_fraction"] = cache
+        sentence += ", of which the KV cache explains at least {kv_fraction:percent} of the step"
     return Evidence(
         signal=NAME,
         source=case.source(LoadCurve),
@@ -59,14 +70,22 @@ def weigh(case: Case) -> Finding:
             Bound(
                 share=Share.COMPUTE,
                 relation=Relation.AT_MOST,
-                value=min(1.0, max(0.0, 1.0 - elasticity)),
+                value=min(1.0, max(0.0, 1.0 - elasticity - cache)),
                 width=float(np.hypot(WIDTH, error)),
             ),
         ),
-        sentence="throughput grew as batch to the power {elasticity:number} ± {elasticity_error:number} "
-        "from {least_batch:number} to {most_batch:number} sequences",
-        measured={"elasticity": elasticity, "elasticity_error": error, "least_batch": low, "most_batch": high},
+        sentence=sentence,
+        measured=measured,
     )
+
+
+def kv_part(case: Case) -> float:
+    """The part of a step that reading the KV cache takes at the peak bandwidth: at least so much. 0 if not known."""
+    bandwidth = case.roofs.bandwidth_bytes_per_s if case.roofs is not None else None
+    step_s = case.serving.step_s if case.serving is not None else None
+    if not bandwidth or not step_s:
+        return 0.0
+    return min(1.0, sum(op.kv_bytes for op in case.operations) / bandwidth / step_s)
 
 
 def slope(x: Array, y: Array) -> tuple[float, float]:
