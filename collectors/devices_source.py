@@ -34,9 +34,10 @@ class DeviceSource:
         if any(r["what"] == "device" for r in found):
             self._source = nvml
             return found
-        nvml.close()
         if nvml.library is not None:
+            self._source = nvml  # a job that is still loading takes its device later
             return found
+        nvml.close()
         smi = SmiSource(visible=self._visible)
         said = smi.start()
         if any(r["what"] != "missing" for r in said):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,10 +19,13 @@ from collectors.smi import live as smi
 from collectors.watched import Watched
 from heuristics.errors import UnusableModel
 from heuristics.model_shape import ModelShape
-from heuristics.observations import Activity, Host, Observation
+from heuristics.observations import Activity, Host, Observation, Serving
 from heuristics.roofs import Device
 from heuristics.subject import Missing, Subject
 from heuristics.vocabulary import Dtype
+
+LONGEST_SECOND = 5.0
+"""Seconds by which a record of the host may be late on a machine that is short of CPUs."""
 
 BUSY_CORES = 0.5
 """Cores' worth of work by which a job on the CPU is computing, not idling."""
@@ -37,6 +41,14 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "overhead": ("cpu_s", "wall_s"),
 }
 """Fields that must be numbers in records of a kind."""
+
+SAID_PARALLEL = {
+    "tp": "tensor_parallel",
+    "pp": "pipeline_parallel",
+    "dp": "data_parallel",
+    "ep": "expert_parallel",
+}
+"""Fields of the ``about`` record."""
 
 ENGINE, HOST, DCGM = "engine metrics", "host", "dcgm-exporter"
 
@@ -78,7 +90,7 @@ class Fold:
             self._scrape(found)
         elif what == "slots":
             self._slots_read(found)
-        elif what == "host":
+        elif what == "host" and not self.ended:
             self.hosts.append({**found, "busiest": [_thread(t) for t in found.get("busiest", [])]})
         elif what in DEVICE_KINDS:
             self.devices.append(found)
@@ -89,6 +101,8 @@ class Fold:
         elif what == "missing":
             gone = Missing(source=found["source"], reason=found["reason"], unlock=found.get("unlock"))
             self.missing.setdefault((gone.source, gone.reason), gone)
+        elif what == "found":
+            self.missing = {key: gone for key, gone in self.missing.items() if gone.source != found.get("source")}
         elif what == "event":
             self.events.append(found["text"])
             self.ended = self.ended or bool(found.get("ended"))
@@ -107,9 +121,13 @@ class Fold:
         if why:
             warnings.append(why)
         warnings += self.model.get("warnings", [])
+        inferred = self._parallelism()[1]
+        if inferred:
+            warnings.append(inferred)
         if self._slots.lossy and not any(s.values(COUNTER) for s in self.scrapes):
             warnings.append(
-                "llama.cpp without --metrics: tokens of requests that ended between two looks are not all counted"
+                "llama.cpp without --metrics: requests ended between two looks, so its rates are not known; "
+                "start it with --metrics"
             )
         return Watched(
             kind=KIND,
@@ -170,18 +188,38 @@ class Fold:
         warnings: list[str] = []
         if self.scrapes:
             every, warnings = windows.observations(self.scrapes, computing=self._computing if self._computes else None)
+            if self._slots.lossy and not any(s.values(COUNTER) for s in self.scrapes):
+                every = [_without_rates(o) for o in every if o.phase is None and isinstance(o.payload, Serving)]
         boards = nvml.observations(self.devices)
         if self.dmon:
             boards += smi.observations(self.dmon)
         every += boards
-        every += _beside(boards, dcgm.observations(self.dcgm_scrapes)) if self.dcgm_scrapes else []
+        fresh = self._fresh_dcgm()
+        every += _beside(boards, dcgm.observations(fresh)) if fresh else []
         if self.hosts:
             every.append(Observation(source=HOST, payload=_host(self.hosts, self._computes), device=self._processor()))
         return every, warnings
 
+    def _fresh_dcgm(self) -> list[Snapshot]:
+        """Scrapes from the first change on: an exporter's values may be half a minute old, from before the window."""
+        texts = [
+            {(s.name, tuple(sorted(s.labels.items()))): s.value for s in shot.samples} for shot in self.dcgm_scrapes
+        ]
+        for place in range(1, len(texts)):
+            if texts[place] != texts[place - 1]:
+                return self.dcgm_scrapes[place:]
+        if self.dcgm_scrapes:
+            stale = Missing(
+                source=DCGM, reason="its values did not change meanwhile and may be older", unlock="--for 60"
+            )
+            self.missing.setdefault((stale.source, stale.reason), stale)
+        return []
+
     def _computing(self, begin_s: float, end_s: float) -> bool:
         """Whether the job's threads were mostly busy between two times, by the seconds that were told."""
-        within = [r for r in self.hosts if r["t_s"] > begin_s and r["t_s"] - r["window_s"] < end_s]
+        first = bisect_right(self.hosts, begin_s, key=_told_at)
+        last = bisect_right(self.hosts, end_s + LONGEST_SECOND, key=_told_at)
+        within = [r for r in self.hosts[first:last] if r["t_s"] - r["window_s"] < end_s]
         window_s = sum(r["window_s"] for r in within)
         return bool(window_s > 0.0 and sum(r["run_s"] for r in within) > BUSY_CORES * window_s)
 
@@ -201,6 +239,22 @@ class Fold:
         except UnusableModel as error:
             return None, f"the model's shape cannot be used: {error}"
 
+    def _parallelism(self) -> tuple[dict[str, int], str | None]:
+        """What the command line states, else the engine itself; and what follows where more devices are held."""
+        stated = {k: int(v) for k, v in self.job.get("parallelism", {}).items()}
+        said = {k: int(self.about.get(name, 1)) for k, name in SAID_PARALLEL.items()}
+        found = {**{k: v for k, v in said.items() if v > 1}, **stated}
+        held = len({r["index"] for r in self.devices if r["what"] == "device" and r.get("of_job", True)})
+        product = found.get("tp", 1) * found.get("pp", 1) * found.get("dp", 1)
+        if held <= product or held % product or self.job.get("engine") is None:
+            return found, None
+        kind = "pp" if "llama.cpp" in self.job["engine"] else "tp"
+        found[kind] = found.get(kind, 1) * (held // product)
+        return found, (
+            f"{held} devices are held and the command line states {product}: "
+            f"the model is taken to be split over them ({kind} {found[kind]})"
+        )
+
     def _dtype(self, shape: ModelShape | None) -> Dtype | None:
         """On a CPU, FP32 is known where nothing narrower takes part; other arithmetic is not measured there."""
         plain = shape is not None and shape.activation_bits == 32.0 and shape.weight_bits == 32.0
@@ -217,7 +271,7 @@ class Fold:
             model_source=self.model.get("source"),
             stored_bytes=self.model.get("stored_bytes") or self.about.get("stored_bytes"),
             parameters=self.model.get("parameters") or self.about.get("parameters"),
-            parallelism={k: int(v) for k, v in self.job.get("parallelism", {}).items()},
+            parallelism=self._parallelism()[0],
             driver=next((r["driver"] for r in self.devices if "driver" in r), None),
             window_s=self.last_s or None,
             sources=tuple(dict.fromkeys(o.source for o in every)),
@@ -228,6 +282,21 @@ class Fold:
             start_cpu_s=self.overhead.get("start_cpu_s"),
             rss_bytes=self.overhead.get("rss_bytes"),
         )
+
+
+def _without_rates(observation: Observation) -> Observation:
+    """A window whose tokens were not all counted: that there was work is known, not how much."""
+    assert isinstance(observation.payload, Serving)
+    unknown = replace(
+        observation.payload,
+        batch=None,
+        steps=None,
+        steps_per_s=None,
+        step_s=None,
+        generation_tokens=None,
+        tokens_per_s=None,
+    )
+    return replace(observation, payload=unknown)
 
 
 def _beside(boards: list[Observation], exported: list[Observation]) -> list[Observation]:
@@ -254,6 +323,10 @@ def _snapshot(found: Record, source: str) -> Snapshot:
     samples = tuple(Sample(str(name), labels, float(value)) for name, labels, value in found["samples"])
     start = next((s.value for s in samples if s.name == "process_start_time_seconds"), None)
     return Snapshot(source=source, samples=samples, taken_at_s=float(found["t_s"]), process_start_s=start)
+
+
+def _told_at(found: Record) -> float:
+    return float(found["t_s"])
 
 
 def _thread(found: Record) -> Record:

@@ -61,19 +61,23 @@ def find(pid: int, proc: Proc) -> Job:
     target = tree.process(pid, proc)
     if pid == os.getpid():
         raise NoSuchProcess(f"process {pid} is diagnose itself", hint="diagnose attach PID   # of the job")
-    root = _root(target, tree.ancestors(pid, proc))
+    above = tree.ancestors(pid, proc)
+    root = _root(target, above)
     members = _members(root, proc)
     known = {member.pid: shape for member in members if (shape := shape_of(member.arguments)) is not None}
     tops = [m for m in members if m.pid in known and not any(a.pid in known for a in _above(members, m))]
     if len(tops) > 1:
         _refuse_several(pid, tops, known, proc)
+    behind = [m for m in members if _is_front(root) and m is not root and _serves_itself(m)]
+    if len(behind) > 1:
+        _refuse_several(pid, behind, known, proc)
     if len(tops) == 1 and tops[0] is not root:
         root = tops[0]
         members = _members(root, proc)
     if not root.arguments and proc.link(root.pid, "exe") is None and proc.text(root.pid, "cmdline") is None:
         raise NotPermitted(f"process {pid} may not be looked into", hint=f"sudo diagnose attach {pid}")
     shape, by = _engine(members, known, proc)
-    fronts = {s.front for s in known.values() if s.front}
+    fronts = {s.front for s in (*known.values(), *map(_shape, above)) if s is not None and s.front}
     return Job(
         pid=pid,
         root=root,
@@ -86,6 +90,11 @@ def find(pid: int, proc: Proc) -> Job:
     )
 
 
+def listeners(job: Job, proc: Proc) -> list[Listener]:
+    """What the serving processes of a job listen on by now."""
+    return _listeners(job.shape, job.members, proc)
+
+
 def _members(root: Process, proc: Proc) -> list[Process]:
     """The root and everything below it but ourselves, who may have been started by it."""
     own = os.getpid()
@@ -96,6 +105,9 @@ def _members(root: Process, proc: Proc) -> list[Process]:
 def _root(target: Process, above: Sequence[Process]) -> Process:
     """The topmost process known as an engine's; else the program whose worker the target is."""
     known = [p for p in (target, *above) if shape_of(p.arguments) is not None]
+    server = next((p for p in known if _serves_itself(p)), None)
+    if server is not None and any(_is_front(p) for p in known[known.index(server) + 1 :]):
+        return server
     if known:
         return known[-1]
     root = target
@@ -104,6 +116,23 @@ def _root(target: Process, above: Sequence[Process]) -> Process:
             break
         root = parent
     return root
+
+
+def _shape(process: Process) -> Shape | None:
+    return shape_of(process.arguments)
+
+
+def _is_front(process: Process) -> bool:
+    shape = shape_of(process.arguments)
+    return shape is not None and shape.front is not None
+
+
+def _serves_itself(process: Process) -> bool:
+    """A server of its own, such as one of several that a front end started."""
+    shape = shape_of(process.arguments)
+    if shape is None or shape.front is not None or shape is TORCH:
+        return False
+    return shape.serves is None or shape.serves.match(" ".join(command(process.arguments))) is not None
 
 
 def _above(members: list[Process], member: Process) -> list[Process]:

@@ -15,6 +15,11 @@ from heuristics.errors import DiagnoseError
 
 MOST_ENGINES = 8
 
+SWITCHES = {"vLLM": "vllm serve without --disable-log-stats"}
+"""What makes an engine count that serves its page without its counters."""
+
+_ANSWERS = {"scrape": "the page of metrics", "slots": "the list of slots"}
+
 
 class State(StrEnum):
     """How a thing stands."""
@@ -54,23 +59,21 @@ def _driver(params: str | None) -> Iterator[Finding]:
     for found in survey(params or PARAMS):
         if found["what"] == "driver":
             if "driver" in found:
+                versions = f"{found['driver']}, NVML {found.get('nvml', 'unknown')}"
                 yield Finding(
-                    name="driver",
-                    state=State.OK,
-                    text=f"{found['driver']}, NVML {found.get('nvml', 'unknown')}, {found.get('gpus', 0)} GPUs",
+                    name="driver", state=State.OK, text=f"{versions}, {_counted(found.get('gpus', 0), 'GPU')}"
                 )
             if found.get("profiling_admin_only") is False:
                 yield Finding(name="profiling", state=State.OK, text="open to all users (RmProfilingAdminOnly: 0)")
         elif found["what"] == "device":
-            gpm = "with GPM" if found.get("gpm") else "without GPM"
-            mig = ", MIG" if found.get("mig") else ""
+            parts = [found.get("name", "unnamed"), "with GPM" if found.get("gpm") else "without GPM"]
+            if found.get("mig"):
+                profile = found.get("mig_profile")
+                parts.insert(1, f"MIG {profile}" if profile else "cut into MIG instances")
             yield Finding(
                 name=f"GPU {found.get('index')}",
                 state=State.OK if found.get("gpm") else State.LIMITED,
-                text=f"{found.get('name', 'unnamed')}, {gpm}{mig}",
-                unlock=None
-                if found.get("gpm")
-                else "DRAM and tensor activity before Hopper: dcgm-exporter on this node",
+                text=", ".join(parts),
             )
         elif found["what"] == "missing":
             yield Finding(name=found["source"], state=State.MISSING, text=found["reason"], unlock=found.get("unlock"))
@@ -163,27 +166,43 @@ def _engines(proc: Proc) -> Iterator[Finding]:
 
 def _job(job: Job, proc: Proc) -> Iterator[Finding]:
     """One job: its engine, its sockets, whether its metrics answer, whose it is."""
-    from collectors.engines.source import EngineSource
+    from collectors.engines.source import ALWAYS, EngineSource
 
     named = job.engine or "unknown program"
     ports = ", ".join(str(listener.port) for listener in job.listeners[:4]) or "none seen"
     yield Finding(
         name=f"process {job.root.pid}",
         state=State.OK if job.shape is not None else State.LIMITED,
-        text=f"{named}, {len(job.members)} processes, ports {ports}",
+        text=f"{named}, {_counted(len(job.members), 'process', 'processes')}, ports {ports}",
         unlock=f"diagnose attach {job.root.pid}",
     )
     if job.shape is None:
         return
     source = EngineSource(job, proc)
-    troubles = [r for r in source.start() if r["what"] == "missing"]
+    begun = source.start()
     answered = source.sample(0.0)
     source.close()
-    for found in troubles:
-        yield Finding(name=f"{named} metrics", state=State.MISSING, text=found["reason"], unlock=found.get("unlock"))
-    if answered:
-        kinds = ", ".join(dict.fromkeys("metrics" if r["what"] == "scrape" else r["what"] for r in answered))
-        yield Finding(name=f"{named} metrics", state=State.OK, text=f"{kinds} answer")
+    name = f"{named} metrics"
+    troubles = [(r["reason"], r.get("unlock")) for r in begun if r["what"] == "missing"]
+    troubles += [(r["text"], None) for r in answered if r["what"] == "event"]
+    silent = [r for r in answered if r["what"] == "scrape" and not any(s[0] not in ALWAYS for s in r["samples"])]
+    if silent or (job.shape.metrics and not troubles and not answered):
+        troubles.append((f"the page answers and holds no counter of {named}", SWITCHES.get(job.shape.engine)))
+    for reason, unlock in troubles:
+        yield Finding(name=name, state=State.MISSING, text=reason, unlock=unlock)
+    if not troubles and not answered:
+        yield Finding(
+            name=name, state=State.LIMITED, text="it exports no rates: its device and its host tell what they can"
+        )
+    kinds = dict.fromkeys(_ANSWERS[r["what"]] for r in answered if r["what"] in _ANSWERS and r not in silent)
+    if kinds:
+        yield Finding(
+            name=name, state=State.OK, text=f"{' and '.join(kinds)} {'answer' if len(kinds) > 1 else 'answers'}"
+        )
+
+
+def _counted(number: int, one: str, more: str | None = None) -> str:
+    return f"{number} {one if number == 1 else more or one + 's'}"
 
 
 def system() -> str:

@@ -180,6 +180,8 @@ def _job_record(job: Job, holds_device: bool | None) -> Record:
         for name, (flag, _) in PARALLEL.items()
         if (value := job.flags.get(flag, "")).isdecimal() and 1 < int(value) < 1 << 16
     }
+    if job.flags.get(Flag.EXPERT_PARALLEL) == "on":
+        parallelism["ep"] = parallelism.get("tp", 1) * parallelism.get("dp", 1)
     return record(
         "job",
         pid=job.pid,

@@ -13,7 +13,7 @@ from diagnose import __version__
 from heuristics.assemble import Given
 from heuristics.diagnosis import judge_devices, judge_phases, slowest_device, whole_of, with_phase_limits
 from heuristics.errors import UnreadableDump
-from heuristics.observations import KernelProfile, Observation, Serving
+from heuristics.observations import Host, KernelProfile, Observation, Serving
 from heuristics.verdict import Diagnosis, Judgement, SourceFile
 from heuristics.vocabulary import Regime
 
@@ -93,10 +93,25 @@ def _judged(
         phases=phases,
         devices=tuple(devices),
         slowest_device=slowest_device(devices, ranks=given.tensor_parallel > 1),
-        warnings=tuple(dict.fromkeys([*warnings, *more, *whole.warnings, *_idle_devices(devices)])),
+        warnings=tuple(
+            dict.fromkeys([*warnings, *more, *whole.warnings, *_idle_devices(devices), *_unlike(stated, watched)])
+        ),
         tool_version=__version__,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _unlike(given: Given, watched: Watched | None) -> list[str]:
+    """What the user states against what was seen."""
+    if watched is None:
+        return []
+    found = []
+    if given.part is not None and any(isinstance(o.payload, Host) and o.payload.computes for o in watched.observations):
+        found.append(f"the job holds no GPU: it runs on the host's CPUs, and the roofs are those of {given.part.name}")
+    stored, model = watched.subject.stored_bytes, given.model or watched.model
+    if stored and model is not None and model.name and watched.subject.model and model.name != watched.subject.model:
+        found.append(f"the model given is {model.name}, the engine serves {watched.subject.model}")
+    return found
 
 
 def _completed(given: Given, watched: Watched) -> Given:
@@ -110,6 +125,7 @@ def _completed(given: Given, watched: Watched) -> Given:
         tensor_parallel=given.tensor_parallel if given.tensor_parallel > 1 else parallel.get("tp", 1),
         pipeline_parallel=parallel.get("pp", 1),
         expert_parallel=parallel.get("ep", 1),
+        data_parallel=parallel.get("dp", 1),
     )
 
 

@@ -24,7 +24,8 @@ WATCH_S = 10.0
 FIRST_S = 1.6
 """After so long the first, provisional verdict of a continued watch is given: two scrapes have been made."""
 EVERY_S = 2.0
-"""Judging takes tens of milliseconds of one core, far more than watching does meanwhile."""
+SPARING = 50.0
+"""Judging takes tens of milliseconds of one core, more with many devices: so many times that lies between."""
 WAKE_S = 0.1
 
 LASTING = frozenset({"job", "model", "about", "calibration", "device", "missing"})
@@ -37,12 +38,12 @@ class Store:
     A file that cannot be written any more is told by ``flush`` and at the end, never to the thread that observes.
     """
 
-    def __init__(self, *, keep: bool = True) -> None:
-        self._keep = keep
+    def __init__(self, *, keep: bool = True, sliding: bool = False) -> None:
+        self._keep, self._sliding = keep, sliding
         self._writer: Writer | None = None
         self._failure: DiagnoseError | None = None
         self._lock = threading.Lock()
-        self._lasting: list[Record] = []
+        self._lasting: dict[tuple[object, ...], Record] = {}
         self._passing: deque[Record] = deque()
         self._flushed_s = time.monotonic()
         self.count = 0
@@ -56,7 +57,18 @@ class Store:
                 except DiagnoseError as error:
                     self._failure = error
             if self._keep:
-                (self._lasting if found["what"] in LASTING else self._passing).append(found)
+                self._remember(found)
+
+    def _remember(self, found: Record) -> None:
+        """Of what lasts, in a watch that may go on for days, only the latest word on each thing."""
+        if found["what"] == "found" and self._sliding:
+            gone = found.get("source")
+            self._lasting = {key: kept for key, kept in self._lasting.items() if key[0] != "missing" or key[2] != gone}
+        elif found["what"] in LASTING:
+            key = (found["what"], found.get("index"), found.get("source"), found.get("reason"))
+            self._lasting[key if self._sliding else (self.count,)] = found
+        else:
+            self._passing.append(found)
 
     @contextmanager
     def writing(self, output: str | None) -> Iterator[None]:
@@ -99,7 +111,7 @@ class Store:
     def records(self) -> list[Record]:
         """Everything kept, in the order of its coming."""
         with self._lock:
-            return [*self._lasting, *self._passing]
+            return [*self._lasting.values(), *self._passing]
 
 
 def attach_once(
@@ -126,7 +138,7 @@ def windows(
     pid: int, look: Look, given: Given, *, window_s: float, output: str | None = None, interrupt: Interrupt
 ) -> Iterator[Diagnosis]:
     """A verdict every ``EVERY_S`` over the last ``window_s``, the first ones over less, until somebody ends it."""
-    store = Store()
+    store = Store(sliding=True)
     job = LiveJob(pid, look, store)
     due_s = min(FIRST_S, window_s)
     with store.writing(output):
@@ -138,8 +150,11 @@ def windows(
                 if job.watch.elapsed_s < due_s:
                     continue
                 store.forget_before(job.watch.elapsed_s - window_s)
-                yield _window(store, job, given, window_s)
-                due_s = max(due_s + EVERY_S, job.watch.elapsed_s)
+                begun_s = time.thread_time()
+                found = _window(store, job, given, window_s)
+                took_s = time.thread_time() - begun_s
+                yield found
+                due_s = max(due_s + max(EVERY_S, SPARING * took_s), job.watch.elapsed_s)
             job.stop()
             yield _window(store, job, given, window_s)
         finally:

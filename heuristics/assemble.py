@@ -43,6 +43,7 @@ class Given:
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     expert_parallel: int = 1
+    data_parallel: int = 1
 
 
 def device_cases(observations: Sequence[Observation], given: Given) -> list[Case]:
@@ -59,7 +60,8 @@ def phase_cases(observations: Sequence[Observation], given: Given) -> dict[Phase
     split = [*observations, *_split_profiles(observations)]
     found = {phase: [o for o in split if o.phase is phase] for phase in Phase}
     known = next((o.device for o in observations if o.device is not None), None)
-    return {phase: _case(mine, given, known) for phase, mine in found.items() if mine}
+    host = [o for o in observations if isinstance(o.payload, Host)]
+    return {phase: _case([*mine, *host], given, known) for phase, mine in found.items() if mine}
 
 
 def _is_of(observation: Observation, index: int) -> bool:
@@ -123,6 +125,7 @@ def _case(observations: Sequence[Observation], given: Given, known: Device | Non
         host=_pooled(observations, Host, _first),
         curve=_pooled(observations, LoadCurve, _first),
         load=_load(serving, given, _phase(observations)),
+        replicated=given.data_parallel > 1,
         sources=tuple(
             (kind.__name__, ", ".join(dict.fromkeys(o.source for o in observations if isinstance(o.payload, kind))))
             for kind in KINDS
@@ -261,7 +264,7 @@ def _first(found: list[_Any]) -> _Any:
 
 def _phase(observations: Sequence[Observation]) -> Phase:
     """The phase that all of them are of; decode, whose steps prompts may share, where they are of several or none."""
-    phases = {o.phase for o in observations}
+    phases = {o.phase for o in observations if not isinstance(o.payload, Host)}
     return Phase.PREFILL if phases == {Phase.PREFILL} else Phase.DECODE
 
 

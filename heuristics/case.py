@@ -45,8 +45,15 @@ class Case:
     load: Load | None = None
     sources: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    replicated: bool = False
+    """The job has several data-parallel replicas, of which not all need have had work."""
     proven_flops_per_s: float | None = None
     """What the job itself reached while it took in prompts: its arithmetic roof is hardly lower."""
+
+    @property
+    def shared(self) -> bool:
+        """Others hold memory on the device: what it is seen doing may be theirs."""
+        return self.board is not None and bool(self.board.other_processes)
 
     @property
     def watched(self) -> bool:
@@ -103,7 +110,11 @@ class Case:
         if self.serving is not None and self.serving.busy:
             return 1.0
         looked = self.serving.least_work if self.serving is not None else None
-        seen = [1.0] if self.activity is None and self.samples is None and looked is None else []
+        defined = self.timeline is not None or self.profile is not None
+        unseen = self.activity is None and self.samples is None and looked is None
+        seen = [1.0] if unseen and (defined or self.host is None) else []
+        if unseen and not defined and self.host is not None and self.host.computes:
+            seen.append(1.0 - (self.host.asleep_fraction or 0.0))
         if looked is not None:
             seen.append(looked)
         if self.activity is not None:

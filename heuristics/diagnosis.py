@@ -20,7 +20,7 @@ from heuristics.vocabulary import Cause, Limit, Regime, Share
 
 MOSTLY = 0.5
 
-ADDITIVE = frozenset({"joules_per_token", "power_w"})
+ADDITIVE = frozenset({"energy_j", "joules_per_token", "power_w"})
 """Figures of which each device has a part; others are the same on all, or averaged."""
 
 

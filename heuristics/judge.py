@@ -119,6 +119,12 @@ def _cause(evidence: Sequence[Evidence], share: Share, expected: float) -> Cause
 
 def _warnings(case: Case, evidence: Sequence[Evidence], budget: Budget) -> tuple[str, ...]:
     found = [*case.warnings, *(case.roofs.warnings if case.roofs is not None else ())]
+    if case.shared and case.board is not None:
+        index = "" if case.device is None or case.device.index is None else f" {case.device.index}"
+        found.append(
+            f"{case.board.other_processes} other process(es) hold memory on device{index}: its counters and energy are "
+            "not the job's alone"
+        )
     for item in evidence:
         found += item.warnings
         if item.impossible:

@@ -38,10 +38,10 @@ def measured(case: Case) -> dict[str, float]:
             "flops_per_step": flops_per_step(case),
         }
     if case.board is not None:
-        tokens = case.serving.generation_tokens if case.serving is not None else None
         found |= {
             "energy_j": case.board.energy_j,
-            "joules_per_token": case.board.energy_j / tokens if case.board.energy_j and tokens else None,
+            "joules_per_token": _joules_per_token(case),
+            "other_processes": case.board.other_processes or None,
             "memory_used_bytes": case.board.memory_used_bytes,
         }
     if case.host is not None:
@@ -89,6 +89,21 @@ def measured(case: Case) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+SAME_TIME = 0.8
+"""Windows that cover each other to this part are the same time."""
+
+
+def _joules_per_token(case: Case) -> float | None:
+    """Power over the rate of tokens; not where others share the board, or where the two were not seen together."""
+    board, serving = case.board, case.serving
+    if board is None or serving is None or not board.energy_j or not serving.tokens_per_s or not serving.window_s:
+        return None
+    shorter, longer = sorted((board.window_s, serving.window_s))
+    if board.other_processes or shorter < SAME_TIME * longer:
+        return None
+    return board.energy_j / board.window_s / serving.tokens_per_s
+
+
 def _fractions(case: Case) -> dict[str, float | None]:
     """The best statement of both resources' use, as fractions of the peak."""
     bandwidth = compute = None
@@ -108,7 +123,7 @@ def _fractions(case: Case) -> dict[str, float | None]:
         bandwidth = needed / roofs.bandwidth_bytes_per_s
     if roofs is not None and roofs.flops_per_s and (useful := flops_per_s(case)) is not None:
         compute = useful / roofs.flops_per_s
-    if case.activity is not None:
+    if case.activity is not None and not (case.shared and case.operations):
         pipes = (case.activity.tensor_active, case.activity.fp32_active, case.activity.fp16_active)
         stated = [p for p in pipes if p is not None]
         bandwidth = case.activity.dram_active if case.activity.dram_active is not None else bandwidth

@@ -34,7 +34,7 @@ class Candidate:
 
 def suggest(case: Case, budget: Budget) -> str:
     """The measurement most worth taking, as an instruction."""
-    if case.serving is not None and case.serving.lifetime:
+    if case.serving is not None and case.serving.lifetime and case.host is None:
         return "a second snapshot of /metrics some seconds after the first, while requests run: two give rates"
     if case.roofs is None and _only_lacks_roofs(case):
         return "the device's roofs: the work per time is known, so give --gpu NAME, or --bandwidth-gb-s and --tflops"
@@ -55,9 +55,11 @@ def suggest(case: Case, budget: Budget) -> str:
 def _at_hand(case: Case) -> str | None:
     """For a job that is watched: what only needs to be told or turned on."""
     serving = case.serving
+    if serving is not None and serving.lifetime:
+        return "more time: rates need two looks a second apart (--for 10)"
     computes = case.host is not None and case.host.computes
     if serving is None:
-        rates = "the rate of its steps, which nothing here states: --url http://HOST:PORT/metrics if it counts anywhere"
+        rates = "how fast the program steps, which it does not tell: serve the model with an engine that has /metrics"
         return rates if computes else None
     if serving.step_s is None and not serving.idle_fraction:
         return "the rate of steps: start the engine with its metrics on, and watch while requests run"

@@ -220,6 +220,10 @@ class Serving:
     """Requests are known to have run for this share of the window; None where it was not looked at in between."""
     idle_fraction: float | None = None
     """For this share of it no request ran and nothing moved."""
+    stale: bool = False
+    """Nothing moved, and then this engine's gauges say nothing: neither that there was work nor that there was none."""
+    replicas: int = 1
+    """Data-parallel engines that took steps."""
     frozen_s: float = 0.0
     """At the end of the window no counter moved for so long although requests ran."""
     tokens_per_s: float | None = None

@@ -185,9 +185,16 @@ def _environment(diagnosis: Diagnosis) -> Json:
             "driver": diagnosis.subject.driver if diagnosis.subject is not None else None,
             "engine_version": diagnosis.subject.engine_version if diagnosis.subject is not None else None,
             "dtype": whole.roofs.dtype.value if whole.roofs is not None else None,
+            "other_processes": _others(diagnosis),
             "throttled": [limit for limit in limits if limit in ("power_cap", "thermal")] or None,
         }
     )
+
+
+def _others(diagnosis: Diagnosis) -> int | None:
+    """Processes of others on the busiest shared device."""
+    counts = [int(d.measured["other_processes"]) for d in diagnosis.devices if "other_processes" in d.measured]
+    return max(counts, default=None)
 
 
 def _evidence(judgement: Judgement) -> list[Json]:

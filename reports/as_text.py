@@ -142,7 +142,8 @@ def _leaning(verdict: Verdict) -> str:
     if verdict.confidence < LEADS:
         return "nothing here tells the three regimes apart"
     leader = max(SHARES, key=lambda share: (verdict.shares or {})[share])
-    return f"{leader.value} leads with only {percent(verdict.confidence)} confidence, 60 % is needed"
+    shown = percent(min(verdict.confidence, 0.594))
+    return f"{leader.value} leads with only {shown} confidence, 60 % is needed"
 
 
 def _bar(verdict: Verdict, columns: int, colour: bool) -> str:

@@ -49,13 +49,25 @@ def series(engine: Engine, shot: Snapshot, concept: Concept) -> list[Sample]:
     return [sample for _, sample in first.values()]
 
 
-def replicas_of(engine: Engine, shot: Snapshot) -> int:
-    """Data-parallel engines behind one server: each takes steps of its own, with a batch of its own."""
+def replicas_of(engine: Engine, shot: Snapshot, before: Snapshot | None = None) -> int:
+    """Data-parallel engines behind one server: each takes steps of its own, with a batch of its own.
+
+    Between two snapshots those count that took any: the others had no work.
+    """
     for concept in (C.STEPS, C.RUNNING):
         found = series(engine, shot, concept)
         if found:
-            return len({tuple(s.labels.get(label) for label in REPLICA_LABELS) for s in found})
+            now = {_replica(s): s.value for s in found}
+            then = {_replica(s): s.value for s in series(engine, before, concept)} if before is not None else {}
+            if concept is C.STEPS and then:
+                moved = sum(value > then.get(replica, 0.0) for replica, value in now.items())
+                return moved or len(now)
+            return len(now)
     return 1
+
+
+def _replica(sample: Sample) -> tuple[str | None, ...]:
+    return tuple(sample.labels.get(label) for label in REPLICA_LABELS)
 
 
 def computed(delta: Readings) -> float:

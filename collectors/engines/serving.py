@@ -18,7 +18,7 @@ from collectors.engines.readings import (
     replicas_of,
     series,
 )
-from collectors.engines.stretches import Stretch, frozen_s, whole_steps
+from collectors.engines.stretches import MOVING, Stretch, frozen_s, whole_steps
 from collectors.engines.table import Engine
 from collectors.prometheus.exposition import Snapshot
 from heuristics.observations import Serving
@@ -42,8 +42,11 @@ def serving(engine: Engine, run: Sequence[Snapshot], window_s: float | None, pie
     if engine.habit is not None:
         now, then = engine.habit(now, then)
     every = [readings(engine, shot) for shot in run]
-    replicas = replicas_of(engine, run[-1])
+    replicas = replicas_of(engine, run[-1], run[0] if len(run) > 1 else None)
     delta = differences(now, then)
+    still = then is not None and not any(delta.get(c, 0.0) > 0.0 for c in MOVING)
+    seem_to_run = engine.stale_when_idle and now.get(C.RUNNING, 0.0) > 0.0
+    stale = still and (engine.late_gauges or seem_to_run)
     if then is not None and _is_late(engine, run[-1], delta, level(C.RUNNING, every)):
         del delta[C.GENERATION_TOKENS]
     all_steps = delta.get(C.STEPS)
@@ -71,10 +74,12 @@ def serving(engine: Engine, run: Sequence[Snapshot], window_s: float | None, pie
         prompt_tokens=prompt,
         prompt_tokens_computed=None if prompt is None else computed(delta),
         requests=delta.get(C.FIRST_TOKEN_COUNT) or delta.get(C.REQUESTS),
-        busy=busy,
-        least_work=_part(full, pieces) if pieces else None,
-        idle_fraction=_part([piece for piece in pieces if piece.idle], pieces) if pieces else None,
-        frozen_s=frozen_s(pieces),
+        busy=busy and not stale,
+        stale=stale,
+        replicas=replicas,
+        least_work=_part(full, pieces) if pieces and not stale else None,
+        idle_fraction=_part([piece for piece in pieces if piece.idle], pieces) if pieces and not stale else None,
+        frozen_s=0.0 if stale else frozen_s(pieces),
         tokens_per_s=per(generated, window_s) if then is not None else now.get(C.TOKEN_RATE),
         prompt_tokens_per_s=per(prompt, window_s),
         time_per_output_token_s=ratio(delta, C.TOKEN_LATENCY_SUM, C.TOKEN_LATENCY_COUNT),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from urllib.parse import SplitResult, urlsplit
 
 from collectors.engines import about
@@ -12,13 +13,15 @@ from collectors.engines.http import Answer, Client, Refused
 from collectors.engines.readings import CACHE_CONFIGS
 from collectors.engines.shapes import Flag, Shape
 from collectors.engines.table import ENGINES
-from collectors.job import Job
+from collectors.job import Job, listeners
 from collectors.process.proc import Listener, Proc
 from collectors.prometheus.series import SeriesReader
 from collectors.record import Record, missing, record
 from heuristics.errors import DiagnoseError
 
 PERIOD_S = 1.0
+RETRY_S = 5.0
+"""Between looks for an engine that did not answer: it may still be loading, or have restarted."""
 EVERYWHERE = ("0.0.0.0", "::")
 """Addresses that stand for all of a host's."""
 
@@ -36,8 +39,12 @@ class EngineSource:
     period_s = PERIOD_S
 
     def __init__(self, job: Job, proc: Proc, *, url: str | None = None, credential: str | None = None) -> None:
+        self._job, self._proc = job, proc
+        self._given = url is not None
         self._shape = job.shape
         self._credential = credential
+        self._tried_s = 0.0
+        self._failing = False
         self._metrics = job.shape.metrics if job.shape is not None else None
         self._places = _given(url) if url else _places(job, proc)
         if url:
@@ -56,6 +63,7 @@ class EngineSource:
 
     def start(self) -> list[Record]:
         """Find the socket, and ask once for what does not change."""
+        self._tried_s = time.monotonic()
         if self._shape is None and self._metrics is None:
             return [
                 missing("engine", "an unknown program: its sockets are not asked", "--url http://HOST:PORT/metrics")
@@ -80,7 +88,7 @@ class EngineSource:
     def sample(self, t_s: float) -> list[Record]:
         """One scrape, and the slots where the engine has them."""
         if self._client is None:
-            return []
+            return self._again(t_s)
         found: list[Record] = []
         begun_s = time.monotonic()
         for path in (self._metrics, *self._state):
@@ -94,6 +102,17 @@ class EngineSource:
         """Close the connection."""
         if self._client is not None:
             self._client.close()
+
+    def _again(self, t_s: float) -> list[Record]:
+        """Look once more, now and then, at what the job listens on by now."""
+        if self._metrics is None or time.monotonic() - self._tried_s < RETRY_S:
+            return []
+        if not self._given:
+            self._places = _places(replace(self._job, listeners=tuple(listeners(self._job, self._proc))), self._proc)
+        told = self.start()
+        if self._client is None:
+            return []
+        return [record("found", t_s, source=self.name), *({**r, "t_s": t_s} for r in told)]
 
     @property
     def _named(self) -> str:
@@ -138,19 +157,22 @@ class EngineSource:
 
     def _recorded(self, path: str, answer: Answer | Refused, t_s: float) -> list[Record]:
         if isinstance(answer, Refused):
-            if answer.reason in self._told:
+            known, self._failing = self._failing, True
+            if known and answer.reason in self._told:
                 return []
             self._told.add(answer.reason)
-            return [record("event", t_s, text=f"{self._named}: {path} {answer.reason}")]
+            return [missing(self.name, f"{self._named}: {path} {answer.reason}", _unlock(answer.reason), t_s)]
+        back = [record("found", t_s, source=self.name)] if self._failing else []
+        self._failing = False
         took_s = answer.answered_s - answer.asked_s
         at_s = t_s + 0.5 * took_s  # the server looked at its counters somewhere in between
         if path == self._metrics:
             series = self._reader.read(answer.body)
             if not series:
-                return []
-            return [record("scrape", at_s, took_s=took_s, samples=[list(sample) for sample in series])]
+                return back
+            return [*back, record("scrape", at_s, took_s=took_s, samples=[list(sample) for sample in series])]
         slots = _slots(answer.body)
-        return [] if slots is None else [record("slots", at_s, took_s=took_s, slots=slots)]
+        return back if slots is None else [*back, record("slots", at_s, took_s=took_s, slots=slots)]
 
 
 def _wanted() -> frozenset[str]:
@@ -158,16 +180,23 @@ def _wanted() -> frozenset[str]:
     return frozenset(names | set(ALWAYS))
 
 
-def _places(job: Job, proc: Proc) -> list[tuple[str, int]]:
-    """Addresses to try: the stated port, else the engine's usual one, else whatever the serving process listens on.
+FEW = 2
+"""Sockets of a serving process of which one is surely its HTTP: more are for others to meet."""
 
-    Where the port is known no other is asked: it may be another process's rendezvous.
+
+def _places(job: Job, proc: Proc) -> list[tuple[str, int]]:
+    """Addresses to try: the stated port and no other, else the engine's usual one, else the few that there are.
+
+    Other sockets may be where workers meet, and are not asked.
     """
     if job.shape is None:
         return []
-    stated = (job.flags.get(Flag.PORT), job.shape.default_port)
-    known = [int(port) for port in stated if port is not None and str(port).isdecimal()]
-    chosen = next((found for p in known if (found := [s for s in job.listeners if s.port == p])), list(job.listeners))
+    stated = job.flags.get(Flag.PORT, "")
+    if stated.isdecimal():
+        chosen = [s for s in job.listeners if s.port == int(stated)]
+    else:
+        usual = [s for s in job.listeners if s.port == job.shape.default_port]
+        chosen = usual or (list(job.listeners) if len(job.listeners) <= FEW else [])
     if proc.same_network(job.root.pid):
         return [(_reachable(s), s.port) for s in chosen]
     inside = proc.addresses(job.root.pid)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from collectors.engines.concepts import Concept, Readings
-from collectors.engines.readings import batch_of, capacity_of, computed, differences, readings, replicas_of
+from collectors.engines.readings import batch_of, capacity_of, computed, differences, readings, replicas_of, series
 from collectors.engines.table import Engine
 from collectors.prometheus.exposition import Snapshot
 from heuristics.observations import LoadCurve, Serving
@@ -61,14 +61,16 @@ def stretches(engine: Engine, run: Sequence[Snapshot], computing: Computing | No
     if len(run) < 3 or any(shot.taken_at_s is None for shot in run):
         return []
     every = [readings(engine, shot) for shot in run]
-    replicas = replicas_of(engine, run[-1])
+    replicas = replicas_of(engine, run[-1], run[0])
     capacity = capacity_of(every[-1], run[-1])
+    counted = series(engine, run[-1], C.GENERATION_TOKENS)
+    late = bool(counted) and counted[0].name in engine.late_tokens
     found: list[Stretch] = []
     ends: list[tuple[float, float]] = []
     for place in range(1, len(run)):
         window_s = (run[place].taken_at_s or 0.0) - (run[place - 1].taken_at_s or 0.0)
         if window_s > 0.0:
-            found.append(_stretch(engine, every[place - 1], every[place], window_s, replicas, capacity))
+            found.append(_stretch(engine, every[place - 1], every[place], window_s, replicas, capacity, late=late))
             ends.append((run[place - 1].taken_at_s or 0.0, run[place].taken_at_s or 0.0))
     return found if computing is None else _within_steps(found, [computing(*times) for times in ends])
 
@@ -96,10 +98,20 @@ def whole_steps(pieces: Sequence[Stretch]) -> list[Stretch]:
 
 
 def _stretch(
-    engine: Engine, before: Readings, after: Readings, window_s: float, replicas: int, capacity: float | None
+    engine: Engine,
+    before: Readings,
+    after: Readings,
+    window_s: float,
+    replicas: int,
+    capacity: float | None,
+    *,
+    late: bool,
 ) -> Stretch:
+    """One of them. ``late``: tokens are counted when requests end, and are not those of so short a time."""
     now, then = (after, before) if engine.habit is None else engine.habit(after, before)
     delta = differences(now, then)
+    if late:
+        delta.pop(C.GENERATION_TOKENS, None)
     ends = before.get(C.RUNNING, 0.0), after.get(C.RUNNING, 0.0)
     moved = any(delta.get(concept, 0.0) > 0.0 for concept in MOVING)
     steps = delta.get(C.STEPS)
@@ -170,7 +182,7 @@ def phases(whole: Serving, pieces: Sequence[Stretch]) -> list[tuple[Phase, Servi
             window_s=decode_s / scale,
             busy=True,
             step_s=decode_s / steps,
-            tokens_per_step=whole.batch,
+            tokens_per_step=_decode_tokens(whole),
             prompt_tokens=0.0,
             prompt_tokens_computed=0.0,
             prompt_tokens_per_s=0.0,
@@ -202,6 +214,13 @@ def phases(whole: Serving, pieces: Sequence[Stretch]) -> list[tuple[Phase, Servi
             )
         )
     return found
+
+
+def _decode_tokens(whole: Serving) -> float | None:
+    """Tokens that pass through a step of decode: one a sequence, and those that were drafted and accepted."""
+    if whole.batch is None or not whole.accepted_tokens or not whole.drafts:
+        return whole.batch
+    return whole.batch * (1.0 + whole.accepted_tokens / whole.drafts)
 
 
 def _prefill_s(full: Sequence[Stretch], prompt: float, busy_s: float) -> tuple[float, bool] | None:

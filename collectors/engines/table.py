@@ -22,6 +22,10 @@ class Engine:
     labels: Mapping[Concept, Mapping[str, str]] = field(default_factory=dict)
     ranks: bool = False
     """Series may carry tp_rank and pp_rank; only the first rank's count, the others repeat it."""
+    stale_when_idle: bool = False
+    """Gauges keep their last value while there is no work: requests that seem to run may have ended."""
+    late_gauges: bool = False
+    """Gauges are renewed when a request ends: without that they say nothing at all."""
     late_tokens: frozenset[str] = frozenset()
     """Counters of generated tokens that move only when a request ends, and then by all of its tokens."""
     habit: Callable[[Readings, Readings | None], tuple[Readings, Readings | None]] | None = None
@@ -63,6 +67,7 @@ VLLM = Engine(
 SGLANG = Engine(
     name="SGLang",
     prefixes=("sglang:",),
+    stale_when_idle=True,
     ranks=True,
     metrics={
         C.RUNNING: ("sglang:num_running_reqs",),
@@ -139,6 +144,7 @@ LLAMA_CPP = Engine(
 TENSORRT_LLM = Engine(
     name="TensorRT-LLM",
     prefixes=("trtllm_",),
+    late_gauges=True,
     metrics={
         C.RUNNING: ("trtllm_num_requests_running",),
         C.WAITING: ("trtllm_num_requests_waiting",),

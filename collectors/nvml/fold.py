@@ -58,6 +58,7 @@ def _describe(known: dict[str, Any], record: Mapping[str, Any]) -> None:
 
 
 def _of_device(index: int, facts: Mapping[str, Any], readings: Records, activities: Records) -> list[Observation]:
+    """What was read of a device; of one that was lost before it said anything, what it is, for its roofs' sake."""
     samples = _samples(readings) if readings else None
     activity = _activity(activities) if activities else None
     device = replace(_device(index, facts), sm_clock_hz=_clock_under_load(samples, activity))
@@ -67,8 +68,10 @@ def _of_device(index: int, facts: Mapping[str, Any], readings: Records, activiti
     if activity is not None:
         found.append(Observation(source=GPM, payload=activity, device=device))
     board = _board(facts, readings, activities)
+    if board is None and not found and (readings or "pids" in facts):
+        board = Board(window_s=0.0, other_processes=facts.get("other_processes"))
     if board is not None:
-        found.append(Observation(source=NVML if readings else GPM, payload=board, device=device))
+        found.append(Observation(source=NVML if readings or not activities else GPM, payload=board, device=device))
     return found
 
 

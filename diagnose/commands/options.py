@@ -26,7 +26,7 @@ def live_options(function: _Function) -> _Function:
     """How to watch a live job."""
     return _all(
         function,
-        click.option("--for", "for_", metavar="SECONDS", help="How long to watch.  [default: 10]"),
+        click.option("--for", "for_", metavar="SECONDS", help="How long to watch; attach does for 10."),
         click.option("--interval", metavar="SECONDS", help="Between reads of the threads' clocks.  [default: 0.05]"),
         click.option("--url", metavar="URL", help="The engine's metrics, where they are not found."),
         click.option("--api-key-env", metavar="NAME", help="Variable that holds the engine's key; sent to it alone."),

@@ -12,6 +12,8 @@ from heuristics.vocabulary import Cause, Share
 IMPOSSIBLE_FRACTION = 1.02
 """Above this fraction of a peak an input is wrong: rounding and boost clocks explain two percent."""
 
+OTHERS = "other processes share the device, and its counters do not tell whose work it was"
+
 COUNTER_WIDTH = 0.05
 """Hardware counters agree with bytes ÷ time to a few percent; the rest is sampling."""
 

@@ -19,7 +19,7 @@ from heuristics.case import Case
 from heuristics.claims import Saturation
 from heuristics.evidence import Abstention, Evidence, Finding
 from heuristics.observations import Activity
-from heuristics.signals.common import COUNTER_WIDTH, beyond_peak
+from heuristics.signals.common import COUNTER_WIDTH, OTHERS, beyond_peak
 from heuristics.vocabulary import Quantity, Share
 
 NAME = "dram_activity"
@@ -29,6 +29,8 @@ def weigh(case: Case) -> Finding:
     """Bound memory and latency by how busy DRAM was."""
     if case.activity is None or case.activity.dram_active is None:
         return Abstention(signal=NAME, reason="no DRAM activity counter in the input")
+    if case.shared and case.operations:
+        return Abstention(signal=NAME, missing=False, reason=OTHERS)
     active = case.activity.dram_active
     return Evidence(
         signal=NAME,

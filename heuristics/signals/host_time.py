@@ -30,6 +30,9 @@ HELD_WIDTH = 0.10
 
 NOTABLE = 0.05
 
+ASLEEP, ASLEEP_CERTAINTY = 0.96, 0.80
+"""A job that nothing else tells of and that slept nearly all the time had no work, or hangs."""
+
 
 def weigh(case: Case) -> Finding:
     """Bound latency by the time in which the host kept the job from computing."""
@@ -45,7 +48,7 @@ def weigh(case: Case) -> Finding:
         claims.append(WallBound(share=Share.LATENCY, fraction=min(1.0, 1.0 - asleep), width=ASLEEP_WIDTH))
         if held > NOTABLE:
             claims.append(Bound(share=Share.LATENCY, relation=Relation.AT_LEAST, value=held, width=HELD_WIDTH))
-        causes[Cause.HOST] = max(asleep, held)
+        causes[Cause.HOST] = max(asleep, held) if case.serving is not None else held
     elif held > NOTABLE:
         causes[Cause.HOST] = held
     measured = {"asleep_fraction": asleep, "threads": float(host.threads)}
@@ -71,6 +74,7 @@ def weigh(case: Case) -> Finding:
         measured=measured,
         causes=causes,
         warnings=_warnings(host),
+        no_work=ASLEEP_CERTAINTY if host.computes and case.serving is None and asleep >= ASLEEP else None,
     )
 
 

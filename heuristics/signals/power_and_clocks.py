@@ -20,6 +20,7 @@ from heuristics.case import Case
 from heuristics.claims import Bound
 from heuristics.evidence import Abstention, Evidence, Finding
 from heuristics.observations import Samples
+from heuristics.signals.common import OTHERS
 from heuristics.vocabulary import Limit, Quantity, Relation, Share
 
 NAME = "power_and_clocks"
@@ -27,6 +28,9 @@ NAME = "power_and_clocks"
 WIDTH = 0.20
 IDLE_PART = 0.12
 """Boards draw 10 to 15 % of their limit with clocks up and nothing running."""
+
+LOWERED = 0.8
+"""Below this part of the board's own limit, drawing all of it says little of how much is done."""
 
 THROTTLED_PART = 0.10
 """Clocks held down in this part of the samples make a limit."""
@@ -46,6 +50,12 @@ def weigh(case: Case) -> Finding:
     if ceiling is None or power.size == 0:
         reason = "no power limit to compare with: give --gpu" if ceiling is None else "no power reading under load"
         return Abstention(signal=NAME, reason=reason, missing=ceiling is None)
+    if case.shared:
+        return Abstention(signal=NAME, missing=False, reason=OTHERS)
+    board = case.roofs.board_power_w if case.roofs is not None else None
+    if board is not None and ceiling < LOWERED * board:
+        reason = f"the limit of {ceiling:.0f} W is lowered from {board:.0f} W: near it, the board may yet wait"
+        return Abstention(signal=NAME, missing=False, reason=reason)
     mean = float(power.mean())
     drawn = min(1.0, max(0.0, (mean / ceiling - IDLE_PART) / (1.0 - IDLE_PART)))
     return Evidence(

@@ -27,6 +27,8 @@ IDLE_WINDOW_CERTAINTY = 0.98
 IDLE_INSTANT_CERTAINTY = 0.70
 FULL_CACHE = 0.95
 STALL_S = 5.0
+QUIET = 0.05
+"""Use of the device below which it had nothing to do."""
 HARD_AT_WORK = 0.5
 """Cores' worth of computing at which counters that stand still mean a long prompt, not a stall."""
 PREFILL_RATIO = 10.0
@@ -38,6 +40,8 @@ def weigh(case: Case) -> Finding:
     serving = case.serving
     if serving is None:
         return Abstention(signal=NAME, reason="no serving engine's counters in the input")
+    if serving.stale:
+        return _stale(case, serving)
     if serving.requests_running is None:
         return Abstention(signal=NAME, missing=False, reason=f"{serving.engine} states no running requests")
     waiting = serving.requests_waiting or 0.0
@@ -59,6 +63,35 @@ def weigh(case: Case) -> Finding:
     )
 
 
+def _stale(case: Case, serving: Serving) -> Finding:
+    """No counter moved, and the gauges may be of any time before: the device alone tells whether there was work."""
+    seen = _device_use(case)
+    if seen is None or seen >= QUIET:
+        reason = f"{serving.engine} told nothing while it was watched: it counts when requests end"
+        return Abstention(signal=NAME, missing=False, reason=reason)
+    return Evidence(
+        signal=NAME,
+        source=case.source(Serving),
+        quantity=Quantity.REQUESTS,
+        claims=(),
+        sentence="no counter moved, and the device was used {device_use:percent}",
+        measured={"device_use": seen},
+        no_work=IDLE_WINDOW_CERTAINTY,
+    )
+
+
+def _device_use(case: Case) -> float | None:
+    """How much a GPU was seen at work; None where it was not looked at."""
+    import numpy as np
+
+    seen = []
+    if case.activity is not None:
+        seen += [v for v in (case.activity.sm_active, case.activity.dram_active) if v is not None]
+    if case.samples is not None and not np.isnan(case.samples.sm).all():
+        seen.append(float(np.nanmean(case.samples.sm)))
+    return max(seen, default=None)
+
+
 def _moved(serving: Serving) -> bool:
     counters = (serving.steps, serving.generation_tokens, serving.prompt_tokens)
     return any(c is not None and c > 0 for c in counters)
@@ -73,7 +106,9 @@ def _no_work(serving: Serving, waiting: float) -> float | None:
 
 
 def _computing(case: Case) -> bool:
-    """Whether the CPUs that run the model are at work, whatever the counters say."""
+    """Whether the model is at work whatever the counters say: bytes move on the device, or its CPUs are busy."""
+    if case.activity is not None and (case.activity.dram_active or 0.0) > QUIET:
+        return True
     return case.host is not None and case.host.computes and (case.host.busy_cores or 0.0) > HARD_AT_WORK
 
 
@@ -100,7 +135,7 @@ def _limits(serving: Serving, waiting: float, computing: bool) -> set[Limit]:
 
 def _warnings(serving: Serving, computing: bool) -> tuple[str, ...]:
     if computing and _still_s(serving) >= STALL_S:
-        return (f"no counter moved for {_still_s(serving):.0f} s while the CPUs were at work: a long prompt?",)
+        return (f"no counter moved for {_still_s(serving):.0f} s while the device was at work: a long prompt?",)
     if serving.lifetime:
         return (f"one snapshot of {serving.engine}: lifetime means only; a second one some seconds later gives rates",)
     return ()

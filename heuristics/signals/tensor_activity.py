@@ -18,7 +18,7 @@ from heuristics.case import Case
 from heuristics.claims import MEASURED, UNFUSED, Saturation
 from heuristics.evidence import Abstention, Evidence, Finding
 from heuristics.observations import Activity
-from heuristics.signals.common import COUNTER_WIDTH, beyond_peak
+from heuristics.signals.common import COUNTER_WIDTH, OTHERS, beyond_peak
 from heuristics.vocabulary import Cause, Quantity, Share
 
 NAME = "tensor_activity"
@@ -32,6 +32,8 @@ def weigh(case: Case) -> Finding:
     activity = case.activity
     if activity is None or activity.tensor_active is None:
         return Abstention(signal=NAME, reason="no tensor or FP pipe activity counter in the input")
+    if case.shared and case.operations:
+        return Abstention(signal=NAME, missing=False, reason=OTHERS)
     others = [p for p in (activity.fp64_active, activity.fp32_active, activity.fp16_active) if p is not None]
     busiest = max([activity.tensor_active, *others])
     led_by_tensor = activity.tensor_active >= TENSOR_LED * busiest

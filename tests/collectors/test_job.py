@@ -30,8 +30,9 @@ def test_every_engine_from_any_of_its_processes(name: str, tmp_path: Path) -> No
             found = find(pid, PROC)
             assert found.engine == job.engine
             assert found.pid == pid
-            assert found.root.pid == made.pid
-            assert set(found.pids) == set(made.pids)
+            assert found.root.pid in (made.pid, pid)
+            alone = name == "Ollama" and pid != made.pid  # one of perhaps several servers behind it
+            assert set(found.pids) == ({pid} if alone else set(made.pids))
             assert found.recognised_by == "command line"
             assert place_of(made, job) in found.pids
             if name != "Ollama alone":

@@ -13,7 +13,9 @@ from heuristics.evidence import Abstention, Evidence
 from heuristics.observations import Host
 from heuristics.signals import host_time
 from heuristics.vocabulary import Cause, Regime, Relation, Share
-from tests.heuristics.cases import judged
+from tests.heuristics.cases import judged, serving
+
+WORK = serving(requests_running=1.0, busy=True, steps=100.0)
 
 
 def host(**fields: Any) -> Host:
@@ -46,8 +48,8 @@ def floors(found: Evidence) -> list[float]:
     ]
 
 
-def test_a_job_asleep_for_most_of_the_time_waits() -> None:
-    verdict = judged(host=host(asleep_fraction=0.75, busy_cores=0.25)).verdict
+def test_a_job_asleep_for_most_of_the_time_waits_where_requests_are_known_to_run() -> None:
+    verdict = judged(host=host(asleep_fraction=0.75, busy_cores=0.25), serving=WORK).verdict
     assert verdict is not None
     assert verdict.regime is Regime.LATENCY
     assert verdict.cause is Cause.HOST
@@ -84,7 +86,7 @@ def test_a_thread_that_waits_for_a_cpu() -> None:
 def test_more_sleep_is_more_latency() -> None:
     shares = []
     for asleep in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
-        verdict = judged(host=host(asleep_fraction=asleep)).verdict
+        verdict = judged(host=host(asleep_fraction=asleep), serving=WORK).verdict
         assert verdict is not None
         assert verdict.shares is not None
         shares.append(verdict.shares[Share.LATENCY])
@@ -115,3 +117,17 @@ def test_what_is_not_stated_is_not_told() -> None:
 def test_short_memory_is_warned_of() -> None:
     assert any("memory" in warning for warning in weighed(memory_pressure=0.3).warnings)
     assert weighed(memory_pressure=0.01).warnings == ()
+
+
+@pytest.mark.parametrize("asleep", [0.3, 0.7, 0.9])
+def test_a_program_that_sleeps_may_have_nothing_to_do(asleep: float) -> None:
+    verdict = judged(host=host(asleep_fraction=asleep)).verdict
+    assert verdict is not None
+    assert verdict.regime is Regime.INCONCLUSIVE
+    assert verdict.cause is None
+
+
+def test_a_program_that_only_sleeps_is_idle() -> None:
+    verdict = judged(host=host(asleep_fraction=1.0, busy_cores=0.0)).verdict
+    assert verdict is not None
+    assert verdict.regime is Regime.IDLE

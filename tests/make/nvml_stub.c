@@ -3,7 +3,7 @@
  * NVML_STUB names the scenario (read at nvmlInit), words may be joined by commas:
  *   h200 a100 mig two eight idle      the machine
  *   driver=N                          nvmlInit answers N
- *   lost=N                            GPU 1 is lost from its Nth power reading on
+ *   lost=N lost0=N                    GPU 1, GPU 0 is lost from its Nth power reading on
  *   mute=N                            GPU 0 answers 999 to everything from its Nth power reading on
  *   noprocs nogpm                     no permission on processes, on GPM samples
  *   gpmnan gpmerr                     NaN and per-metric errors in GPM
@@ -14,12 +14,18 @@
  *   unopened                          GPU 1 cannot be opened
  *   pids=A:B:C                        compute processes of GPU 0 (of the first instance under mig)
  *   pids1=A:B                         of GPU 1 (of the second instance)
+ *   sm=N mem=N                        percent of time with a kernel, with memory accesses
+ *   engine=N smactive=N tensor=N dram=N     percent in GPM
+ *   reasons=N limit=N                 bits that hold the clocks down, and the power limit in watts
+ *   watts=N                           power, and energy by the clock on the wall: six samples a second likewise
+ *                                     a 1 behind the name of any of these: of GPU 1 alone
  * -DOLD leaves out what drivers before 2022 lack.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -56,11 +62,25 @@ static const char *option(const char *name) {
     return at ? at + strlen(wanted) : NULL;
 }
 static u32 number(const char *name) { const char *t = option(name); return t ? (u32)atoi(t) : 0; }
+/* What an option says of a device, or of all; else what stands there without it. */
+static double figure(const dev *d, const char *name, double otherwise) {
+    char own[32];
+    snprintf(own, sizeof own, "%s1", name);
+    const char *t = d->gpu == 1 ? option(own) : NULL;
+    if (!t) t = option(name);
+    return t ? atof(t) : otherwise;
+}
+static u64 now_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u64)t.tv_sec * 1000000ull + (u64)t.tv_nsec / 1000ull;
+}
 static u32 count(void) { return has("eight") ? 8 : has("two") ? 2 : 1; }
 static int hopper(void) { return !has("a100"); }
 static int state(dev *d) {
-    u32 from = number("lost"), mute = number("mute");
+    u32 from = number("lost"), first = number("lost0"), mute = number("mute");
     if (from && d->gpu == 1 && boards[1].power_reads >= from) return LOST;
+    if (first && d->gpu == 0 && boards[0].power_reads >= first) return LOST;
     if (mute && d->gpu == 0 && boards[0].power_reads >= mute) return UNKNOWN;
     return OK;
 }
@@ -148,6 +168,7 @@ int nvmlDeviceGetCudaComputeCapability(dev *d, int *major, int *minor) {
 }
 static u32 megahertz(u32 kind, int most) {
     if (kind == 2) return has("h200") ? 3201 : has("a100") ? 1593 : 2619;
+    if (has("a100")) return most ? 1410 : 1305;
     return most ? 1980 : 1755;
 }
 int nvmlDeviceGetClockInfo(dev *d, u32 kind, u32 *mhz) {
@@ -160,17 +181,26 @@ int nvmlDeviceGetMaxClockInfo(dev *d, u32 kind, u32 *mhz) {
     *mhz = has("sentinels") ? 1000000 : megahertz(kind, 1);
     return OK;
 }
-int nvmlDeviceGetCurrentClocksThrottleReasons(dev *d, u64 *bits) { WHOLE(d); *bits = 0x04; return OK; }
+int nvmlDeviceGetCurrentClocksThrottleReasons(dev *d, u64 *bits) {
+    WHOLE(d);
+    *bits = (u64)figure(d, "reasons", 0x04);
+    return OK;
+}
 int nvmlDeviceGetPowerUsage(dev *d, u32 *mw) {
     d->power_reads++;
     WHOLE(d);
-    *mw = has("sentinels") ? 0xFFFFFFFFu : 512000 + 1000 * d->power_reads;
+    *mw = has("sentinels") ? 0xFFFFFFFFu : (u32)(1000 * figure(d, "watts", 512 + d->power_reads));
     return OK;
 }
-int nvmlDeviceGetEnforcedPowerLimit(dev *d, u32 *mw) { WHOLE(d); *mw = 700000; return OK; }
+int nvmlDeviceGetEnforcedPowerLimit(dev *d, u32 *mw) {
+    WHOLE(d);
+    *mw = (u32)(1000 * figure(d, "limit", hopper() ? 700 : 400));
+    return OK;
+}
 int nvmlDeviceGetTotalEnergyConsumption(dev *d, u64 *mj) {
     WHOLE(d);
     *mj = has("sentinels") ? ~0ull : 1000000ull + 600000ull * d->power_reads;
+    if (option("watts")) *mj = (u64)(figure(d, "watts", 0) * (double)now_us() / 1000.0);
     return OK;
 }
 int nvmlDeviceGetPcieThroughput(dev *d, u32 counter, u32 *kb) {
@@ -222,6 +252,7 @@ int nvmlDeviceGetSamples(dev *d, u32 kind, u64 seen, u32 *type, u32 *n, sample *
     WHOLE(d);
     if (has("norates") || (d->gpu == 0 && has("mig"))) return UNSUPPORTED;
     u64 last = 1800000000000000ull + (has("still") ? 0 : 1000000ull * d->memory_reads), step = 166000;
+    if (option("watts")) last = now_us() / step * step;
     u32 fresh = 0;
     for (u32 i = 0; i < 100; i++)
         if (last - i * step > seen) fresh++;
@@ -232,7 +263,8 @@ int nvmlDeviceGetSamples(dev *d, u32 kind, u64 seen, u32 *type, u32 *n, sample *
     for (u32 i = 0; i < fresh; i++) {
         out[i].us = last - (fresh - 1 - i) * step;
         out[i].v.ull = 0;
-        out[i].v.ui = has("sentinels") ? 101 : has("idle") ? 0 : kind == 1 ? 90 + i % 3 : 40;
+        out[i].v.ui = has("sentinels") ? 101 : has("idle") ? 0
+            : kind == 1 ? (u32)figure(d, "sm", 90 + i % 3) : (u32)figure(d, "mem", 40);
     }
     return OK;
 }
@@ -259,7 +291,11 @@ int nvmlDeviceGetMPSComputeRunningProcesses_v3(dev *d, u32 *n, process *out) {
     *n = 0;
     return OK;
 }
-int nvmlDeviceGetCurrentClocksEventReasons(dev *d, u64 *bits) { WHOLE(d); *bits = d->gpu ? 0x40 : 0x04; return OK; }
+int nvmlDeviceGetCurrentClocksEventReasons(dev *d, u64 *bits) {
+    WHOLE(d);
+    *bits = (u64)figure(d, "reasons", d->gpu ? 0x40 : 0x04);
+    return OK;
+}
 ENGINE(Jpg, 0)
 int nvmlGpmQueryDeviceSupport(dev *d, support *s) {
     ALIVE(d);
@@ -290,11 +326,11 @@ int nvmlGpmMetricsGet(metrics *m) {
         u32 id = m->metrics[i].id;
         m->metrics[i].ret = OK;
         m->metrics[i].v = id == 61 ? 2048.0 : id >= 60 ? 1024.0 : id >= 20 ? 128.0 + id : 2.0 * id;
-        if (id == 10) m->metrics[i].v = d->instance == 1 ? 25.0 : 74.0;
-        if (id == 1) m->metrics[i].v = 100.4;
-        if (id == 2) m->metrics[i].v = 88.0;
+        if (id == 10) m->metrics[i].v = figure(d, "dram", d->instance == 1 ? 25.0 : 74.0);
+        if (id == 1) m->metrics[i].v = figure(d, "engine", 100.4);
+        if (id == 2) m->metrics[i].v = figure(d, "smactive", 88.0);
         if (id == 3) m->metrics[i].v = 31.0;
-        if (id == 5) m->metrics[i].v = 7.0;
+        if (id == 5) m->metrics[i].v = figure(d, "tensor", 7.0);
         if (id >= 11 && id <= 13) m->metrics[i].v = 0.5 * id;
         if (has("gpmnan") && id == 10) m->metrics[i].v = NAN;
         if (has("gpmnan") && id == 2) m->metrics[i].v = 4e9;

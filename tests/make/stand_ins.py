@@ -111,9 +111,11 @@ class Running:
             time.sleep(0.01)
 
 
-def growing(write: Callable[[State], Sequence[str]], *, whole: bool = False, first: State = BEGUN) -> str:
-    """A page of metrics whose counters grow by what a second adds."""
-    begun, later = (page(write(state)).split("\n") for state in (first, _second(first)))
+def growing(
+    write: Callable[[State], Sequence[str]], *, whole: bool = False, first: State = BEGUN, rate: float = RATE
+) -> str:
+    """A page of metrics whose counters grow by what a second of so many steps adds."""
+    begun, later = (page(write(state)).split("\n") for state in (first, _second(first, rate)))
     mark = "i" if whole else ""
     lines = []
     for before, after in zip(begun, later, strict=True):
@@ -123,13 +125,13 @@ def growing(write: Callable[[State], Sequence[str]], *, whole: bool = False, fir
     return "\n".join(lines)
 
 
-def _second(first: State) -> State:
-    return first.later(1.0, step_s=1.0 / RATE, batch=BATCH) if first.running else first
+def _second(first: State, rate: float) -> State:
+    return first.later(1.0, step_s=1.0 / rate, batch=BATCH) if first.running else first
 
 
-def metrics(write: Callable[[State], Sequence[str]], *, whole: bool = False) -> Page:
+def metrics(write: Callable[[State], Sequence[str]], *, whole: bool = False, rate: float = RATE) -> Page:
     """The page, and what stands there while the engine is idle."""
-    return {"body": growing(write, whole=whole), "idle": page(write(replace(IDLE, busy_slots=240_000.0)))}
+    return {"body": growing(write, whole=whole, rate=rate), "idle": page(write(replace(IDLE, busy_slots=240_000.0)))}
 
 
 def answer(content: Any) -> Page:
@@ -137,9 +139,10 @@ def answer(content: Any) -> Page:
     return {"body": json.dumps(content), "type": "application/json"}
 
 
-def _vllm_pages() -> dict[str, Page]:
+def vllm_pages(rate: float = RATE, capacity: int = 100_000) -> dict[str, Page]:
+    """vLLM at so many steps a second, with a cache for so many tokens."""
     return {
-        "/metrics": metrics(engines.vllm),
+        "/metrics": metrics(lambda state: engines.vllm(state, capacity=capacity), rate=rate),
         "/version": answer({"version": "0.33.0"}),
         "/v1/models": answer({"data": [{"id": "ours/tiny-7b", "root": "ours/tiny-7b", "max_model_len": 4096}]}),
     }
@@ -230,7 +233,7 @@ JOBS: dict[str, Job] = {
             {"title": ["VLLM::EngineCore"], "name": "VLLM::EngineCor", "children": [{"title": ["VLLM::Worker_TP0"]}]},
         ),
         computes=(1, 0),
-        pages=_vllm_pages,
+        pages=vllm_pages,
     ),
     "SGLang": Job(
         engine="SGLang",
@@ -315,7 +318,7 @@ JOBS: dict[str, Job] = {
         command=(sys.executable, "-m", "dynamo.vllm", "--model", "{model}", "--port", "{port}"),
         children=({"title": ["VLLM::EngineCore"]},),
         computes=(0,),
-        pages=_vllm_pages,
+        pages=vllm_pages,
     ),
     "Dynamo's front end": Job(
         engine="Dynamo",
@@ -365,7 +368,7 @@ def running(job: Job, folder: Path, *, wrap: Sequence[str] = (), runs: Sequence[
     process = subprocess.Popen(
         [*wrap, *command],
         stdin=subprocess.PIPE,
-        env=os.environ | environment | job.environment | {"STAND_IN_PLAN": str(plan), "STAND_IN_PLACE": ""},
+        env=os.environ | environment | dict(job.environment) | {"STAND_IN_PLAN": str(plan), "STAND_IN_PLACE": ""},
     )
     made = Running(process=process, pids=(process.pid,), port=port, log=log)
     try:
@@ -387,7 +390,7 @@ def running(job: Job, folder: Path, *, wrap: Sequence[str] = (), runs: Sequence[
 
 def place_of(made: Running, job: Job) -> int:
     """The pid of the process that has the model."""
-    return next(s["pid"] for s in made.said() if s.get("place") == " ".join(map(str, job.computes)))
+    return int(next(s["pid"] for s in made.said() if s.get("place") == " ".join(map(str, job.computes))))
 
 
 def _tree(job: Job, port: int, filled: Callable[[Sequence[str]], list[str]]) -> Node:
