@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diagnose.api import analyze, attach, record, watch
+    from diagnose.api import analyze, attach, record, roofline, watch
+    from diagnose.measurements import Measurements
     from diagnose.result import Result
     from heuristics.errors import (
         DiagnoseError,
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DiagnoseError",
+    "Measurements",
     "NoSuchProcess",
     "NotPermitted",
     "Result",
@@ -36,6 +38,7 @@ __all__ = [
     "analyze",
     "attach",
     "record",
+    "roofline",
     "watch",
 ]
 
@@ -43,7 +46,9 @@ _HOMES = {
     "analyze": "diagnose.api",
     "attach": "diagnose.api",
     "record": "diagnose.api",
+    "roofline": "diagnose.api",
     "watch": "diagnose.api",
+    "Measurements": "diagnose.measurements",
     "Result": "diagnose.result",
     "DiagnoseError": "heuristics.errors",
     "NoSuchProcess": "heuristics.errors",

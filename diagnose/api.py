@@ -7,18 +7,15 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
 from collectors.dump import Interrupt, Progress
+from diagnose.given import Path, given_by, model_named, scaled
 from diagnose.pipeline import diagnose_files
 from diagnose.result import Result
-from heuristics.assemble import Given
-from heuristics.errors import DiagnoseError, UnusableModel
-from heuristics.gpus import GpuPart, part_named
-from heuristics.model_shape import ModelShape
-from heuristics.vocabulary import Dtype
+from heuristics.errors import DiagnoseError
 
 if TYPE_CHECKING:
     from diagnose.live import Look
-
-Path = str | PathLike[str]
+    from diagnose.measurements import Measurements
+    from diagnose.stated import Number
 
 
 def analyze(
@@ -57,11 +54,11 @@ def analyze(
     listed = [files] if isinstance(files, str | PathLike) else list(files)
     if not listed:
         raise DiagnoseError("no file given", hint="diagnose analyze FILE...")
-    given = _given(gpu, dtype, bandwidth_gb_s, tflops, tensor_parallel, _model(model))
+    given = given_by(gpu, dtype, bandwidth_gb_s, tflops, tensor_parallel, model_named(model))
     diagnosis = diagnose_files(
         [fspath(f) for f in listed],
         given,
-        interval_s=_scaled("interval", interval, 1.0),
+        interval_s=scaled("interval", interval, 1.0),
         progress=progress,
         interrupt=interrupt,
     )
@@ -110,8 +107,8 @@ def attach(
         attach_once(
             process_number(pid),
             _look(interval, url, api_key_env, model),
-            _given(gpu, dtype, bandwidth_gb_s, tflops, tensor_parallel),
-            window_s=_scaled("for", for_, 1.0) or WATCH_S,
+            given_by(gpu, dtype, bandwidth_gb_s, tflops, tensor_parallel),
+            window_s=scaled("for", for_, 1.0) or WATCH_S,
             output=None if record is None else fspath(record),
             interrupt=interrupt or Interrupt(),
         )
@@ -144,8 +141,8 @@ def watch(
     found = windows(
         process_number(pid),
         _look(interval, url, api_key_env, model),
-        _given(gpu, dtype, bandwidth_gb_s, tflops, tensor_parallel),
-        window_s=_scaled("for", for_, 1.0) or WATCH_S,
+        given_by(gpu, dtype, bandwidth_gb_s, tflops, tensor_parallel),
+        window_s=scaled("for", for_, 1.0) or WATCH_S,
         output=None if record is None else fspath(record),
         interrupt=interrupt or Interrupt(),
     )
@@ -173,10 +170,108 @@ def record(
     return record_only(
         process_number(pid),
         _look(interval, url, api_key_env, model),
-        window_s=_scaled("for", for_, 1.0),
+        window_s=scaled("for", for_, 1.0),
         output=fspath(output),
         interrupt=interrupt or Interrupt(),
     )
+
+
+def roofline(
+    *,
+    gpu: str | Iterable[str] | None = None,
+    model: Path | None = None,
+    params: Number = None,
+    active_params: Number = None,
+    weight_bits: Number = None,
+    dtype: str | None = None,
+    layers: Number = None,
+    heads: Number = None,
+    kv_heads: Number = None,
+    head_dim: Number = None,
+    hidden_size: Number = None,
+    intermediate_size: Number = None,
+    vocab_size: Number = None,
+    experts: Number = None,
+    experts_per_token: Number = None,
+    kv_bits: Number = None,
+    tensor_parallel: Number = None,
+    linear: str | None = None,
+    flops: Number = None,
+    bytes: Number = None,
+    batch: Number = None,
+    context: Number = None,
+    phase: str | None = None,
+    tokens_per_s: Number = None,
+    step_ms: Number = None,
+    bandwidth_gb_s: Number = None,
+    tflops: Number = None,
+    price: str | Iterable[str] | None = None,
+    csv: Path | None = None,
+) -> Result | Measurements:
+    """What the roofs say about numbers; with a measured speed also the verdict that follows from arithmetic alone.
+
+    Args:
+        gpu: names of parts, whose datasheets are taken; several are ranked.
+        model: a config.json, its folder, a GGUF, or a cached id. Otherwise one of the following states the work.
+        params, active_params: parameters streamed a step, and those a token passes, such as 6.74e9 or "8B".
+        weight_bits, kv_bits: bits of a stored weight and of a cached number; as wide as the arithmetic, and 16.
+        layers, heads, kv_heads, head_dim, hidden_size, intermediate_size, vocab_size, experts, experts_per_token: a
+            model's shape; beside ``params`` that of attention, for the KV cache.
+        linear: one layer, as "4096x4096".
+        flops, bytes: any kernel.
+        batch, context, phase: sequences in the step, tokens each has cached (or brings, in prefill), decode or prefill.
+        tokens_per_s, step_ms: the measured speed, of all sequences together.
+        dtype, bandwidth_gb_s, tflops, tensor_parallel: as for ``analyze``.
+        price: "NAME=USD_PER_HOUR", one device's, as often as there are prices.
+        csv: a table of measurements with columns named like these arguments; the result is then a table of verdicts.
+
+    Raises:
+        UnknownGpu: no part, or several, have that name.
+        UnusableModel: the model cannot be read, or its shape contradicts itself.
+        UnreadableDump: the table of measurements cannot be read, or no row of it can be used.
+        DiagnoseError: an option makes no sense, or something is stated twice or not at all.
+    """
+    from diagnose.numbers import diagnose_numbers
+    from diagnose.stated import Options
+
+    options = Options(
+        model=model,
+        params=params,
+        active_params=active_params,
+        weight_bits=weight_bits,
+        dtype=dtype,
+        layers=layers,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        hidden_size=hidden_size,
+        intermediate_size=intermediate_size,
+        vocab_size=vocab_size,
+        experts=experts,
+        experts_per_token=experts_per_token,
+        kv_bits=kv_bits,
+        tensor_parallel=tensor_parallel,
+        linear=linear,
+        flops=flops,
+        bytes=bytes,
+        batch=batch,
+        context=context,
+        phase=phase,
+        tokens_per_s=tokens_per_s,
+        step_ms=step_ms,
+        bandwidth_gb_s=bandwidth_gb_s,
+        tflops=tflops,
+    )
+    gpus, prices = _listed(gpu), _listed(price)
+    if csv is not None:
+        from diagnose.measurements import measurements
+
+        return measurements(fspath(csv), options, gpus, prices)
+    return Result(diagnose_numbers(options, gpus, prices))
+
+
+def _listed(names: str | Iterable[str] | None) -> list[str]:
+    return [] if names is None else [names] if isinstance(names, str) else list(names)
 
 
 def process_number(pid: int | str) -> int:
@@ -199,83 +294,7 @@ def process_number(pid: int | str) -> int:
 def _look(interval: float | str | None, url: str | None, api_key_env: str | None, model: Path | None) -> Look:
     from diagnose.live import Look, credential_of
 
-    stated = {} if interval is None else {"slice_s": _scaled("interval", interval, 1.0) or 0.0}
+    stated = {} if interval is None else {"slice_s": scaled("interval", interval, 1.0) or 0.0}
     return Look(
         url=url, credential=credential_of(api_key_env), model=None if model is None else fspath(model), **stated
     )
-
-
-def _given(
-    gpu: str | None,
-    dtype: str | None,
-    bandwidth_gb_s: float | str | None,
-    tflops: float | str | None,
-    tensor_parallel: int | str | None,
-    model: ModelShape | None = None,
-) -> Given:
-    """What the user states of the device and the model."""
-    return Given(
-        part=_part(gpu),
-        model=model,
-        dtype=_dtype(dtype),
-        bandwidth_bytes_per_s=_scaled("bandwidth_gb_s", bandwidth_gb_s, 1e9),
-        flops_per_s=_scaled("tflops", tflops, 1e12),
-        tensor_parallel=_count("tensor_parallel", tensor_parallel),
-    )
-
-
-def _part(name: str | None) -> GpuPart | None:
-    return None if name is None else part_named(name)
-
-
-def _model(path: Path | None) -> ModelShape | None:
-    """A model that the user names.
-
-    Raises:
-        UnusableModel: it cannot be read.
-    """
-    if path is None:
-        return None
-    from collectors.model_files.read import Unread, read_given
-    from collectors.model_files.record import shape_from_record
-
-    found = read_given(fspath(path))
-    if isinstance(found, Unread):
-        raise UnusableModel(found.reason, hint=found.unlock)
-    return shape_from_record(found)
-
-
-def _dtype(name: str | None) -> Dtype | None:
-    if name is None:
-        return None
-    try:
-        return Dtype(name.lower())
-    except ValueError as error:
-        known = ", ".join(d.value for d in Dtype)
-        raise DiagnoseError(f"no arithmetic type named {name!r}", hint=f"one of {known}") from error
-
-
-def _count(name: str, value: int | str | None) -> int:
-    """A number of devices: whole and positive, one where it is not stated."""
-    number = _scaled(name, value, 1.0) or 1.0
-    if not number.is_integer():
-        raise DiagnoseError(f"{name} must be a whole number, not {value}", hint=f"--{_option(name)} 2, for example")
-    return int(number)
-
-
-def _scaled(name: str, value: float | str | None, factor: float) -> float | None:
-    """An option's number in SI; it must be finite and positive."""
-    if value is None:
-        return None
-    hint = f"--{_option(name)} 10, for example"
-    try:
-        number = float(value)
-    except ValueError as error:
-        raise DiagnoseError(f"{_option(name)} must be a number, not {value!r}", hint=hint) from error
-    if not 0.0 < number < float("inf"):
-        raise DiagnoseError(f"{_option(name)} must be positive, not {value}", hint=hint)
-    return number * factor
-
-
-def _option(name: str) -> str:
-    return name.replace("_", "-")

@@ -27,6 +27,7 @@ from heuristics.observations import (
 from heuristics.operations import Load, Phase
 from heuristics.roofs import Device, Roofs, device_roofs, overridden
 from heuristics.vocabulary import Dtype
+from heuristics.work import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class Given:
 
     part: GpuPart | None = None
     model: ModelShape | None = None
+    work: Work | None = None
+    """What a step does, where it is stated otherwise than by a model's shape."""
     dtype: Dtype | None = None
     bandwidth_bytes_per_s: float | None = None
     flops_per_s: float | None = None
@@ -121,6 +124,7 @@ def _case(observations: Sequence[Observation], given: Given, known: Device | Non
         activity=_pooled(observations, Activity, _activities),
         serving=serving,
         model=given.model,
+        work=given.work,
         board=_pooled(observations, Board, _boards),
         host=_pooled(observations, Host, _first),
         curve=_pooled(observations, LoadCurve, _first),

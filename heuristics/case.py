@@ -19,6 +19,7 @@ from heuristics.operations import Load, Operation, step_operations
 from heuristics.roofs import Device, Roofs
 from heuristics.simplex import STATED_CEILINGS, UNKNOWN_ARITHMETIC_CEILING, Ceiling, Prior
 from heuristics.vocabulary import Dtype
+from heuristics.work import Work
 
 PREFILL_REACHES, MOST_BEYOND_PREFILL = 0.85, 2.0
 """Prompts run near the arithmetic roof of their kernels, rarely at less than half of it."""
@@ -42,6 +43,8 @@ class Case:
     curve: LoadCurve | None = None
     serving: Serving | None = None
     model: ModelShape | None = None
+    work: Work | None = None
+    """What a step does, where it is stated otherwise than by a model's shape."""
     load: Load | None = None
     sources: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
@@ -66,7 +69,9 @@ class Case:
 
     @property
     def operations(self) -> tuple[Operation, ...]:
-        """The model's operations at the observed load; empty without a model or a load."""
+        """The operations of a step at the observed load; empty without a model or a load."""
+        if self.work is not None:
+            return self.work.operations(self.load or Load())
         if self.model is None or self.load is None:
             return ()
         return step_operations(self.model, self.load)
@@ -74,7 +79,8 @@ class Case:
     @property
     def dequantised(self) -> bool:
         """Weights are unpacked to a wider type before they are multiplied."""
-        if self.model is None or self.model.weight_bits > WEIGHT_ONLY_BITS:
+        stated = self.work or self.model
+        if stated is None or stated.weight_bits > WEIGHT_ONLY_BITS:
             return False
         return self.roofs is None or self.roofs.dtype is not Dtype.FP4
 

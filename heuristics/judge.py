@@ -54,9 +54,16 @@ def judge(case: Case) -> Judgement:
         profile=case.profile,
         timeline=case.timeline,
         headroom=headroom(figures, case.roofs),
-        next_measurement=suggest(case, budget) if undecided else None,
+        next_measurement=_next(case, evidence, budget) if undecided else None,
         warnings=_warnings(case, evidence, budget),
     )
+
+
+def _next(case: Case, evidence: Sequence[Evidence], budget: Budget) -> str:
+    """What to measure; where an input cannot be right, that first."""
+    if any(e.impossible for e in evidence):
+        return "check the inputs first: one of them comes out above a peak, and the warnings name the usual reasons"
+    return suggest(case, budget)
 
 
 def _restating(evidence: Sequence[Evidence], kept: Sequence[Evidence]) -> list[Abstention]:

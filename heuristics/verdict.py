@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from heuristics.candidates import Candidate
 from heuristics.claims import Bound, RatioBound
 from heuristics.evidence import Abstention, Evidence
 from heuristics.observations import KernelProfile, Timeline
 from heuristics.operations import Operation, Phase
 from heuristics.roofs import Device, Roofs
+from heuristics.step import Forecast
 from heuristics.subject import Subject
 from heuristics.vocabulary import Cause, Limit, Regime, Share
 
@@ -93,6 +95,10 @@ class Diagnosis:
     phases: Mapping[Phase, PhaseJudgement] = field(default_factory=dict)
     devices: tuple[Judgement, ...] = ()
     slowest_device: int | None = None
+    forecast: Forecast | None = None
+    """What follows from numbers alone, where those were given."""
+    candidates: tuple[Candidate, ...] = ()
+    """Of several devices, or with prices: fastest first."""
     warnings: tuple[str, ...] = ()
     tool_version: str = ""
     created_at: str = ""

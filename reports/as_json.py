@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,8 @@ from heuristics.rows import Level, Row, rows
 from heuristics.subject import Subject
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Relation
-from reports.words import filled
+from reports.roofline_json import candidates_of, forecast_of, headroom_of
+from reports.words import filled, rounded
 
 SCHEMA = "diagnose.verdict/1"
 
@@ -36,14 +36,14 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         "tool_version": diagnosis.tool_version,
         "created_at": diagnosis.created_at,
         "subject": _subject(diagnosis),
-        "window_s": _rounded(diagnosis.window_s),
+        "window_s": rounded(diagnosis.window_s),
         **({"provisional": True} if diagnosis.provisional else {}),
         "verdict": _verdict(whole.verdict),
         "phases": {
             phase.value: _without_none(
                 {
                     "verdict": _verdict(part.judgement.verdict),
-                    "time_fraction": _rounded(part.time_fraction),
+                    "time_fraction": rounded(part.time_fraction),
                     "measured": _measured(part.judgement),
                     "evidence": _evidence(part.judgement),
                 }
@@ -52,7 +52,7 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         },
     }
     if diagnosis.idle_fraction is not None:
-        found["idle_fraction"] = _rounded(diagnosis.idle_fraction)
+        found["idle_fraction"] = rounded(diagnosis.idle_fraction)
     if len(diagnosis.devices) > 1:
         found["devices"] = [
             {
@@ -73,11 +73,15 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         **_watching(diagnosis.subject),
         "evidence": _evidence(whole),
         "operations": _operations(whole),
-        "headroom": {name: _rounded(value) for name, value in whole.headroom.items()},
+        "headroom": {name: rounded(value) for name, value in whole.headroom.items()} | headroom_of(diagnosis.forecast),
         "advice": [],
         "next_measurement": whole.next_measurement,
         "warnings": list(diagnosis.warnings),
     }
+    if diagnosis.forecast is not None:
+        found["roofline"] = forecast_of(diagnosis.forecast)
+    if diagnosis.candidates:
+        found["candidates"] = candidates_of(diagnosis.candidates)
     return found
 
 
@@ -92,9 +96,9 @@ def _watching(subject: Subject | None) -> Json:
         ],
         "events": list(subject.events),
         "overhead": {
-            "cpu_fraction": _rounded(subject.cpu_fraction),
-            "start_cpu_s": _rounded(subject.start_cpu_s),
-            "rss_bytes": _rounded(subject.rss_bytes),
+            "cpu_fraction": rounded(subject.cpu_fraction),
+            "start_cpu_s": rounded(subject.start_cpu_s),
+            "rss_bytes": rounded(subject.rss_bytes),
         },
     }
 
@@ -113,8 +117,8 @@ def _subject(diagnosis: Diagnosis) -> Json:
             "parallelism": dict(watched.parallelism) or None if watched is not None else None,
             "engine": diagnosis.engine,
             "model": diagnosis.model,
-            "stored_bytes": _rounded(watched.stored_bytes) if watched is not None else None,
-            "parameters": _rounded(watched.parameters) if watched is not None else None,
+            "stored_bytes": rounded(watched.stored_bytes) if watched is not None else None,
+            "parameters": rounded(watched.parameters) if watched is not None else None,
             "files": [{"path": f.path, "kind": f.kind} for f in diagnosis.files],
             "devices": [_device(d) for d in devices if d.index is not None or d.name is not None],
         }
@@ -128,7 +132,7 @@ def _device(device: Device) -> Json:
             "uuid": device.uuid,
             "name": device.name,
             "vendor": device.vendor,
-            "memory_bytes": _rounded(device.memory_bytes),
+            "memory_bytes": rounded(device.memory_bytes),
             "mig_profile": device.mig_profile,
         }
     )
@@ -141,8 +145,8 @@ def _verdict(verdict: Verdict | None) -> Json | None:
     return {
         "regime": verdict.regime.value,
         "cause": verdict.cause.value if verdict.cause is not None else None,
-        "confidence": _rounded(verdict.confidence),
-        "shares": None if shares is None else {share.value: _rounded(value) for share, value in shares.items()},
+        "confidence": rounded(verdict.confidence),
+        "shares": None if shares is None else {share.value: rounded(value) for share, value in shares.items()},
         "limits": [limit.value for limit in verdict.limits],
     }
 
@@ -152,13 +156,13 @@ def _roofs(roofs: Roofs | None) -> Json | None:
         return None
 
     def achievable(peak: float | None, ceiling: float) -> float | None:
-        return None if peak is None else _rounded(peak * ceiling)
+        return None if peak is None else rounded(peak * ceiling)
 
     return _without_none(
         {
-            "bandwidth_bytes_per_s": _rounded(roofs.bandwidth_bytes_per_s),
-            "flops_per_s": _rounded(roofs.flops_per_s),
-            "ridge_flops_per_byte": _rounded(roofs.ridge_flops_per_byte),
+            "bandwidth_bytes_per_s": rounded(roofs.bandwidth_bytes_per_s),
+            "flops_per_s": rounded(roofs.flops_per_s),
+            "ridge_flops_per_byte": rounded(roofs.ridge_flops_per_byte),
             "dtype": roofs.dtype.value,
             "source": roofs.source,
             "unknown": roofs.unknown,
@@ -172,7 +176,7 @@ def _roofs(roofs: Roofs | None) -> Json | None:
 
 
 def _measured(judgement: Judgement) -> Json:
-    return {name: _rounded(value) for name, value in sorted(judgement.measured.items())}
+    return {name: rounded(value) for name, value in sorted(judgement.measured.items())}
 
 
 def _environment(diagnosis: Diagnosis) -> Json:
@@ -208,7 +212,7 @@ def _weighed(item: WeighedEvidence) -> Json:
         "signal": evidence.signal,
         "source": evidence.source,
         "bounds": [_bound(b) for b in item.bounds],
-        "measured": {name: _rounded(value) for name, value in evidence.measured.items()},
+        "measured": {name: rounded(value) for name, value in evidence.measured.items()},
         "text": filled(evidence.sentence, evidence.measured),
     }
 
@@ -219,14 +223,14 @@ def _bound(bound: Bound | RatioBound) -> Json:
             "share": bound.share.value,
             "to": bound.to.value,
             "relation": Relation.RATIO.value,
-            "value": _rounded(bound.value),
-            "width": _rounded(bound.width),
+            "value": rounded(bound.value),
+            "width": rounded(bound.width),
         }
     return {
         "share": bound.share.value,
         "relation": bound.relation.value,
-        "value": _rounded(bound.value),
-        "width": _rounded(bound.width),
+        "value": rounded(bound.value),
+        "width": rounded(bound.width),
     }
 
 
@@ -241,35 +245,27 @@ def _row(row: Row) -> Json:
     return {
         "level": row.level.value,
         "name": row.name,
-        "flops": _rounded(row.flops),
-        "bytes": _rounded(row.bytes),
-        "intensity": _rounded(row.intensity_flops_per_byte),
+        "flops": rounded(row.flops),
+        "bytes": rounded(row.bytes),
+        "intensity": rounded(row.intensity_flops_per_byte),
         "regime": row.regime.value if row.regime is not None else None,
-        "time_share": _rounded(row.time_share),
+        "time_share": rounded(row.time_share),
     } | _without_none(
         {
-            "time_s": _rounded(row.time_s),
+            "time_s": rounded(row.time_s),
             "launches": row.launches,
             "class": row.kind.value if row.kind is not None else None,
             "cause": row.cause.value if row.cause is not None else None,
-            "memory_throughput": _rounded(row.memory_throughput),
-            "compute_throughput": _rounded(row.compute_throughput),
-            "dram_throughput": _rounded(row.dram_throughput),
-            "blocks_per_sm": _rounded(row.blocks_per_sm),
-            "waves_per_sm": _rounded(row.waves_per_sm),
+            "memory_throughput": rounded(row.memory_throughput),
+            "compute_throughput": rounded(row.compute_throughput),
+            "dram_throughput": rounded(row.dram_throughput),
+            "blocks_per_sm": rounded(row.blocks_per_sm),
+            "waves_per_sm": rounded(row.waves_per_sm),
             "ncu_rule": None
             if rule is None
             else {"label": rule.label, "regime": rule.regime.value if rule.regime is not None else "balanced"},
         }
     )
-
-
-def _rounded(value: float | None) -> float | int | None:
-    """Six significant digits: more than any source has, and the same on every machine."""
-    if value is None or not math.isfinite(value):
-        return None
-    short = float(f"{value:.6g}")
-    return int(short) if short.is_integer() and abs(short) >= 1000 else short
 
 
 def _without_none(fields: Mapping[str, Any]) -> Json:

@@ -8,7 +8,8 @@ from heuristics.kernel_class import short_name
 from heuristics.rows import Level, Row, rows
 from heuristics.simplex import SHARES
 from heuristics.verdict import Diagnosis, Verdict
-from reports.as_text import MOST_ROWS, distance, job_facts, missing_facts, of_device, time_split
+from reports.as_text import MOST_ROWS, WIDEST, distance, job_facts, missing_facts, of_device, time_split
+from reports.roofline_text import headline, sections
 from reports.words import conclusion, count, filled, percent
 
 
@@ -16,7 +17,9 @@ def render(diagnosis: Diagnosis) -> str:
     """A heading, the budget, evidence, kernels and warnings."""
     whole = diagnosis.whole
     verdict = whole.verdict
-    parts = [f"## {_title(verdict)}", "", *_beneath(diagnosis)]
+    forecast = diagnosis.forecast
+    title = headline(forecast)[0] if verdict is None and forecast is not None else _title(verdict)
+    parts = [f"## {title}", "", *_beneath(diagnosis)]
     if verdict is not None and verdict.shares is not None:
         parts += _table(
             ["", *(share.value for share in SHARES), "regime", "confidence"],
@@ -35,6 +38,9 @@ def render(diagnosis: Diagnosis) -> str:
     for title, told in (("Job", job_facts(diagnosis)), ("Not read", missing_facts(diagnosis))):
         if told:
             parts += [f"### {title}", "", *(f"- {fact}" for fact in told), ""]
+    if forecast is not None:
+        for title, lines in sections(forecast, diagnosis.candidates, WIDEST):
+            parts += [f"### {title}", "", "```", *(line[2:] for line in lines), "```", ""] if lines else []
     if whole.evidence:
         parts += [f"### Evidence{of_device(whole)}", ""]
         for item in whole.evidence:
@@ -44,7 +50,7 @@ def render(diagnosis: Diagnosis) -> str:
     every = rows(whole)
     for title, level in (("Kernels", Level.KERNEL), ("Operations", Level.OPERATION)):
         listed = [row for row in every if row.level is level][:MOST_ROWS]
-        if listed:
+        if listed and forecast is None:
             parts += [f"### {title}{of_device(whole)}", "", *_listed(listed)]
     if diagnosis.warnings:
         parts += ["### Mind", "", *(f"- {warning}" for warning in diagnosis.warnings), ""]
@@ -54,7 +60,10 @@ def render(diagnosis: Diagnosis) -> str:
 
 def _beneath(diagnosis: Diagnosis) -> list[str]:
     """How the time splits, where it was watched, and how far it is to the roof: a paragraph each."""
-    told = [time_split(diagnosis), distance(diagnosis.whole)]
+    if diagnosis.whole.verdict is None and diagnosis.forecast is not None:
+        told = headline(diagnosis.forecast)[1:]
+    else:
+        told = [time_split(diagnosis), distance(diagnosis.whole)]
     return [line for text in told if text for line in (text, "")]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Iterator, Sequence
 
 from heuristics.kernel_class import short_name
@@ -13,6 +11,8 @@ from heuristics.simplex import SHARES
 from heuristics.subject import Subject
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Regime, Share
+from reports.lines import bullet, wrapped
+from reports.roofline_text import facts, headline, sections
 from reports.words import conclusion, count, filled, part_of_time, percent, scaled, seconds
 
 NARROWEST, WIDEST = 50, 100
@@ -74,16 +74,20 @@ def brief(diagnosis: Diagnosis) -> str:
 def _sections(diagnosis: Diagnosis, columns: int) -> Iterator[tuple[str, list[str]]]:
     whole = diagnosis.whole
     whose = of_device(whole)
-    yield "Job", [line for fact in job_facts(diagnosis) for line in _bullet(fact, columns)]
-    yield "Not read", [line for fact in missing_facts(diagnosis) for line in _bullet(fact, columns)]
+    yield "Job", [line for fact in job_facts(diagnosis) for line in bullet(fact, columns)]
+    yield "Not read", [line for fact in missing_facts(diagnosis) for line in bullet(fact, columns)]
+    forecast = diagnosis.forecast
+    if forecast is not None:
+        yield from sections(forecast, diagnosis.candidates, columns)
     yield "Phases", _phases(diagnosis, columns)
     yield "Devices", _devices(diagnosis, columns)
     yield f"Evidence{whose}", [line for item in whole.evidence for line in _evidence(item, columns)]
     every = rows(whole)
     for title, level in (("Kernels", Level.KERNEL), ("Operations", Level.OPERATION)):
-        yield f"{title}{whose}", _rows([row for row in every if row.level is level], columns)
+        listed = [row for row in every if row.level is level and forecast is None]
+        yield f"{title}{whose}", _rows(listed, columns)
     yield "Not weighed", _abstained(whole, columns)
-    yield "Mind", [line for warning in diagnosis.warnings for line in _bullet(warning, columns)]
+    yield "Mind", [line for warning in diagnosis.warnings for line in bullet(warning, columns)]
 
 
 def of_device(whole: Judgement) -> str:
@@ -94,19 +98,22 @@ def of_device(whole: Judgement) -> str:
 def _headline(diagnosis: Diagnosis, columns: int, colour: bool) -> list[str]:
     whole = diagnosis.whole
     verdict = whole.verdict
+    if verdict is None and diagnosis.forecast is not None:
+        first, *more = [line for text in headline(diagnosis.forecast) for line in wrapped(text, columns, "", "  ")]
+        return [_bold(first, colour), *more]
     if verdict is None:
-        return [_bold("Nothing was measured", colour), *_wrapped(distance(whole), columns, "", "  ")]
+        return [_bold("Nothing was measured", colour), *wrapped(distance(whole), columns, "", "  ")]
     name = _NAMES[verdict.regime]
     why = f": {_CAUSES[verdict.cause.value]}" if verdict.cause is not None else ""
     limits = f" (limits: {', '.join(limit.value for limit in verdict.limits)})" if verdict.limits else ""
     said = f"{name}{why}, confidence {percent(verdict.confidence)}{limits}"
     if verdict.regime is Regime.INCONCLUSIVE:
-        said = f"{name}: {_leaning(verdict)}{limits}"
-    first, *more = _wrapped(said, columns, "", "  ")
-    lines = [_bold(name, colour) + first.removeprefix(name), *more, *_wrapped(time_split(diagnosis), columns, "", "  ")]
+        said = f"{name}: {_leaning(whole, verdict)}{limits}"
+    first, *more = wrapped(said, columns, "", "  ")
+    lines = [_bold(name, colour) + first.removeprefix(name), *more, *wrapped(time_split(diagnosis), columns, "", "  ")]
     if verdict.shares is not None:
         lines.append(_bar(verdict, columns, colour))
-    return lines + _wrapped(distance(whole), columns, "", "  ")
+    return lines + wrapped(distance(whole), columns, "", "  ")
 
 
 def time_split(diagnosis: Diagnosis) -> str:
@@ -136,7 +143,9 @@ def time_split(diagnosis: Diagnosis) -> str:
     return f"{'Provisional: ' if diagnosis.provisional else ''}{told}" if told else ""
 
 
-def _leaning(verdict: Verdict) -> str:
+def _leaning(whole: Judgement, verdict: Verdict) -> str:
+    if any(item.evidence.impossible for item in whole.evidence):
+        return "an input cannot be right"
     if verdict.shares is None:
         return "no share of the time is known"
     if verdict.confidence < LEADS:
@@ -208,6 +217,8 @@ def job_facts(diagnosis: Diagnosis) -> list[str]:
     """What was judged: files, engine and model, of a live job also its process and weights, and the roofs."""
     found = [f"{f.path} ({f.kind})" for f in diagnosis.files]
     found += _watched_facts(diagnosis, diagnosis.subject) if diagnosis.subject is not None else _served(diagnosis)
+    if diagnosis.forecast is not None:
+        found += facts(diagnosis.forecast)
     roofs = diagnosis.whole.roofs
     names = [d.device.name for d in diagnosis.devices if d.device is not None and d.device.name]
     parts = [", ".join(dict.fromkeys(names))] if names else []
@@ -271,7 +282,7 @@ def _phases(diagnosis: Diagnosis, columns: int) -> list[str]:
     for phase, part in diagnosis.phases.items():
         if part.judgement.verdict is not None:
             time = f"{percent(part.time_fraction)} of the time" if part.time_fraction is not None else ""
-            found += _bullet(f"{phase.value:<8} {time:<17} {_brief(part.judgement.verdict)}", columns)
+            found += bullet(f"{phase.value:<8} {time:<17} {_brief(part.judgement.verdict)}", columns)
     return found
 
 
@@ -282,7 +293,7 @@ def _devices(diagnosis: Diagnosis, columns: int) -> list[str]:
     for d in diagnosis.devices:
         if d.device is not None and d.verdict is not None:
             slow = "  <- slowest, the others wait for it" if d.device.index == diagnosis.slowest_device else ""
-            found += _bullet(f"{d.device.index!s:<3} {_brief(d.verdict)}{slow}", columns)
+            found += bullet(f"{d.device.index!s:<3} {_brief(d.verdict)}{slow}", columns)
     return found
 
 
@@ -296,7 +307,7 @@ def _brief(verdict: Verdict) -> str:
 def _evidence(item: WeighedEvidence, columns: int) -> list[str]:
     evidence = item.evidence
     text = filled(evidence.sentence, evidence.measured)
-    return _bullet(f"{evidence.signal}: {text}{conclusion(item.bounds)}", columns)
+    return bullet(f"{evidence.signal}: {text}{conclusion(item.bounds)}", columns)
 
 
 def _rows(every: Sequence[Row], columns: int) -> list[str]:
@@ -336,28 +347,10 @@ def _abstained(whole: Judgement, columns: int) -> list[str]:
     """What was there and could not be used, one by one; what was not there, in one line."""
     unfit = [a for a in whole.abstained if not a.missing]
     missing = [a.signal for a in whole.abstained if a.missing]
-    found = [line for a in unfit for line in _bullet(f"{a.signal}: {a.reason}", columns)]
+    found = [line for a in unfit for line in bullet(f"{a.signal}: {a.reason}", columns)]
     if missing:
-        found += _bullet(f"no source for {', '.join(missing)}", columns)
+        found += bullet(f"no source for {', '.join(missing)}", columns)
     return found
-
-
-def _bullet(text: str, columns: int) -> list[str]:
-    return _wrapped(text, columns, "  ", "    ")
-
-
-_TIED = re.compile(
-    r"(?<=\d) (?=(?:%|±|x\b|[kMGTµmn]?(?:B|B/s|FLOPs?|FLOP/s|FLOP/B|FLOP/byte|W|s|Hz)\b))|(?<=[±≤≥]) (?=\d)"
-)
-"""Spaces that a line must not break at: between a number and its unit, a sign and its number."""
-
-
-def _wrapped(text: str, columns: int, first: str, others: str) -> list[str]:
-    tied = _TIED.sub("\N{NO-BREAK SPACE}", text)
-    lines = textwrap.wrap(
-        tied, columns, initial_indent=first, subsequent_indent=others, break_long_words=True, break_on_hyphens=False
-    )
-    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _bold(text: str, colour: bool) -> str:

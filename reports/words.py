@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -87,3 +88,11 @@ def telling(bound: Bound | RatioBound) -> bool:
     if isinstance(bound, RatioBound):
         return True
     return bound.value < 1.0 if bound.relation is Relation.AT_MOST else bound.value > 0.0
+
+
+def rounded(value: float | None) -> float | int | None:
+    """Six significant digits: more than any source has, and the same on every machine."""
+    if value is None or not math.isfinite(value):
+        return None
+    short = float(f"{value:.6g}")
+    return int(short) if short.is_integer() and abs(short) >= 1000 else short

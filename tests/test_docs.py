@@ -42,6 +42,14 @@ def test_the_readme_shows_what_the_sample_prints() -> None:
     assert "\n".join(printed.splitlines()[:3]) in readme
 
 
+def test_the_readme_shows_what_numbers_print() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    speed = (FOLDER / "numbers_speed.txt").read_text(encoding="utf-8")
+    assert "\n".join(speed.splitlines()[:3]) in readme
+    model = (FOLDER / "numbers_model.txt").read_text(encoding="utf-8")
+    assert model[model.index("Step\n") : model.index("Operations\n")].rstrip() in readme
+
+
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md")))])
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")

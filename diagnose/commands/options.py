@@ -34,6 +34,36 @@ def live_options(function: _Function) -> _Function:
     )
 
 
+def shape_options(function: _Function) -> _Function:
+    """What a step does, where no model's file says so."""
+    return _all(
+        function,
+        click.option("--params", metavar="N", help="Parameters streamed a step: 6.74e9, or 8B."),
+        click.option("--active-params", metavar="N", help="Of these, what one token passes."),
+        click.option(
+            "--weight-bits", metavar="BITS", help="Bits of a stored weight.  [default: the arithmetic type's]"
+        ),
+        click.option("--kv-bits", metavar="BITS", help="Bits of a cached key or value.  [default: 16]"),
+        *(
+            click.option(f"--{name}", metavar="N", help=text)
+            for name, text in (
+                ("layers", "Layers of the model."),
+                ("heads", "Attention heads."),
+                ("kv-heads", "Heads of keys and values.  [default: as many]"),
+                ("head-dim", "Width of a head."),
+                ("hidden-size", "Width of the model."),
+                ("intermediate-size", "Inner width of the feed-forward block, or of one expert."),
+                ("vocab-size", "Tokens of the vocabulary."),
+                ("experts", "Experts a layer."),
+                ("experts-per-token", "Experts that one token passes."),
+            )
+        ),
+        click.option("--linear", metavar="MxK", help="One linear layer of M outputs and K inputs."),
+        click.option("--flops", metavar="N", help="FLOPs of any kernel, with --bytes."),
+        click.option("--bytes", metavar="N", help="Bytes that it moves."),
+    )
+
+
 def _all(function: _Function, *options: Callable[[_Function], _Function]) -> _Function:
     for option in reversed(options):
         function = option(function)

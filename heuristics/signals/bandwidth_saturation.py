@@ -20,7 +20,7 @@ from heuristics.case import Case
 from heuristics.claims import STREAMED, UNFUSED, Bound, Saturation
 from heuristics.evidence import Abstention, Evidence, Finding
 from heuristics.observations import Serving
-from heuristics.signals.common import ARITHMETIC_WIDTH, beyond_peak, causes_of
+from heuristics.signals.common import ARITHMETIC_WIDTH, beyond_peak, causes_of, faster_than_roofs
 from heuristics.vocabulary import Cause, Quantity, Relation, Share
 
 NAME = "bandwidth_saturation"
@@ -66,7 +66,8 @@ def weigh(case: Case) -> Finding:
             "achievable": case.prior.bandwidth.typical,
         },
         causes=causes_of(case.operations, roofs),
-        impossible=beyond_peak("bandwidth", fraction, roofs.ceilings.bandwidth),
+        impossible=beyond_peak("bandwidth", fraction, roofs.ceilings.bandwidth)
+        or faster_than_roofs(case.operations, roofs, serving.step_s),
     )
 
 

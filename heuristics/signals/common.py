@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from heuristics.operations import Operation
+from heuristics.operations import Operation, step_roof_s
 from heuristics.roofs import Roofs
 from heuristics.simplex import Ceiling
 from heuristics.vocabulary import Cause, Share
@@ -30,6 +30,20 @@ def beyond_peak(what: str, fraction: float, ceiling: Ceiling | None = None) -> s
         "(several tokens a step), experts counted as if all were read, another variant of the GPU, another width "
         "of the weights, or a rate of all sequences taken for the rate of steps"
     )
+
+
+def faster_than_roofs(operations: Sequence[Operation], roofs: Roofs, step_s: float | None) -> str | None:
+    """Why a step cannot have taken ``step_s``: its operations, one after another, take longer at the peaks.
+
+    None where the arithmetic alone does: that is told apart.
+    """
+    least_s = step_roof_s(operations, roofs)
+    if least_s is None or not step_s or not roofs.flops_per_s or roofs.unproven:
+        return None
+    if beyond_peak("arithmetic", sum(op.flops for op in operations) / step_s / roofs.flops_per_s):
+        return None
+    highest = max((roofs.ceilings.bandwidth, roofs.ceilings.arithmetic), key=lambda c: c.high)
+    return beyond_peak("a step's operations one after another", least_s / step_s, highest)
 
 
 def causes_of(operations: Sequence[Operation], roofs: Roofs | None) -> dict[Cause, float]:

@@ -49,8 +49,8 @@ def weigh(case: Case) -> Finding:
         if held > NOTABLE:
             claims.append(Bound(share=Share.LATENCY, relation=Relation.AT_LEAST, value=held, width=HELD_WIDTH))
         causes[Cause.HOST] = max(asleep, held) if case.serving is not None else held
-    elif held > NOTABLE:
-        causes[Cause.HOST] = held
+    elif (delayed := _delayed(host)) > NOTABLE:
+        causes[Cause.HOST] = delayed
     measured = {"asleep_fraction": asleep, "threads": float(host.threads)}
     sentence = "no thread ran in {asleep_fraction:percent} of the time"
     if host.busy_cores is not None:
@@ -76,6 +76,16 @@ def weigh(case: Case) -> Finding:
         warnings=_warnings(host),
         no_work=ASLEEP_CERTAINTY if host.computes and case.serving is None and asleep >= ASLEEP else None,
     )
+
+
+def _delayed(host: Host) -> float:
+    """The part of the window in which the busiest thread waited for a CPU, or the quota held the job.
+
+    A thread that hardly ever wants a CPU may wait for one half of those times, and delays nothing.
+    """
+    waiting, running = host.wait_fraction or 0.0, host.busiest_thread_fraction or 0.0
+    wanted = min(1.0, running / (1.0 - waiting)) if waiting < 1.0 else 1.0
+    return max(waiting * wanted, host.throttled_fraction or 0.0)
 
 
 def _warnings(host: Host) -> tuple[str, ...]:

@@ -49,13 +49,13 @@ def weigh(case: Case) -> Finding:
     power = samples.power_w[active & ~np.isnan(samples.power_w)]
     if ceiling is None or power.size == 0:
         reason = "no power limit to compare with: give --gpu" if ceiling is None else "no power reading under load"
-        return Abstention(signal=NAME, reason=reason, missing=ceiling is None)
+        return _unbounded(case, reason, limits, missing=ceiling is None)
     if case.shared:
-        return Abstention(signal=NAME, missing=False, reason=OTHERS)
+        return _unbounded(case, OTHERS, limits)
     board = case.roofs.board_power_w if case.roofs is not None else None
     if board is not None and ceiling < LOWERED * board:
         reason = f"the limit of {ceiling:.0f} W is lowered from {board:.0f} W: near it, the board may yet wait"
-        return Abstention(signal=NAME, missing=False, reason=reason)
+        return _unbounded(case, reason, limits)
     mean = float(power.mean())
     drawn = min(1.0, max(0.0, (mean / ceiling - IDLE_PART) / (1.0 - IDLE_PART)))
     return Evidence(
@@ -65,6 +65,21 @@ def weigh(case: Case) -> Finding:
         claims=(Bound(share=Share.LATENCY, relation=Relation.AT_MOST, value=1.0 - drawn, width=WIDTH),),
         sentence="{power_w:watts} of {power_limit_w:watts} drawn",
         measured={"power_w": mean, "power_limit_w": ceiling},
+        limits=limits,
+    )
+
+
+def _unbounded(case: Case, reason: str, limits: frozenset[Limit], *, missing: bool = False) -> Finding:
+    """The power bounds nothing; what holds the clocks down is a limit all the same."""
+    if not limits:
+        return Abstention(signal=NAME, missing=missing, reason=reason)
+    return Evidence(
+        signal=NAME,
+        source=case.source(Samples),
+        quantity=Quantity.POWER,
+        claims=(),
+        sentence=f"clocks are held down ({', '.join(sorted(limits))}); {reason}",
+        measured={},
         limits=limits,
     )
 
