@@ -11,7 +11,7 @@ tl: Any = import_module("triton.language")
 
 
 @triton.jit
-def _rows(x, matrix, scale, out, columns, ROWS: tl.constexpr, WIDTH: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+def _rows(x, matrix, scale, out, columns, ROWS: tl.constexpr, WIDTH: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: N803
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     total = tl.zeros((ROWS, WIDTH), dtype=tl.float32)
     for start in range(0, columns, WIDTH):

@@ -38,6 +38,7 @@ class Job:
             "flops": built.flops,
             "bytes": built.bytes,
             "dtype": built.dtype,
+            "weight_bits": built.weight_bits,
             "config": built.config,
             "load": built.load,
             "note": built.note,

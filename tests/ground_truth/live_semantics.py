@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import subprocess
@@ -16,15 +17,15 @@ from typing import Any
 import pynvml
 
 CALLS = {
-    "UtilizationRates": lambda h: pynvml.nvmlDeviceGetUtilizationRates(h),
+    "UtilizationRates": pynvml.nvmlDeviceGetUtilizationRates,
     "Samples (GPU)": lambda h: pynvml.nvmlDeviceGetSamples(h, 1, 0),
-    "PowerUsage": lambda h: pynvml.nvmlDeviceGetPowerUsage(h),
-    "TotalEnergyConsumption": lambda h: pynvml.nvmlDeviceGetTotalEnergyConsumption(h),
+    "PowerUsage": pynvml.nvmlDeviceGetPowerUsage,
+    "TotalEnergyConsumption": pynvml.nvmlDeviceGetTotalEnergyConsumption,
     "ClockInfo (SM)": lambda h: pynvml.nvmlDeviceGetClockInfo(h, 1),
-    "ClocksEventReasons": lambda h: pynvml.nvmlDeviceGetCurrentClocksEventReasons(h),
-    "MemoryInfo": lambda h: pynvml.nvmlDeviceGetMemoryInfo(h),
+    "ClocksEventReasons": pynvml.nvmlDeviceGetCurrentClocksEventReasons,
+    "MemoryInfo": pynvml.nvmlDeviceGetMemoryInfo,
     "PcieThroughput": lambda h: pynvml.nvmlDeviceGetPcieThroughput(h, 0),
-    "ComputeRunningProcesses": lambda h: pynvml.nvmlDeviceGetComputeRunningProcesses(h),
+    "ComputeRunningProcesses": pynvml.nvmlDeviceGetComputeRunningProcesses,
     "ProcessUtilization": lambda h: pynvml.nvmlDeviceGetProcessUtilization(h, 0),
 }
 
@@ -57,7 +58,7 @@ def samples(handle: Any) -> dict[str, Any]:
             found[name] = {"refused": str(error)}
             continue
         stamps = [s.timeStamp for s in every]
-        apart = [(b - a) / 1e3 for a, b in zip(stamps, stamps[1:], strict=False)]
+        apart = [(b - a) / 1e3 for a, b in itertools.pairwise(stamps)]
         found[name] = {
             "count": len(stamps),
             "median_apart_ms": statistics.median(apart) if apart else None,
@@ -79,7 +80,7 @@ def changes(handle: Any, seconds: float) -> dict[str, Any]:
             seen.append(last)
             stamps.append(time.monotonic())
         time.sleep(0.01)
-    apart = [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+    apart = [b - a for a, b in itertools.pairwise(stamps)]
     return {"changes": len(seen), "least_apart_s": min(apart, default=None), "seen": seen[:40]}
 
 

@@ -10,15 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from collectors.dump import Dump
+from collectors.dump import Contents, Dump
 from collectors.model_config import shape_of
 from collectors.readers import read
-from collectors.watched import Watched
 from heuristics.assemble import Given
 from heuristics.diagnosis import judge_devices, whole_of
 from heuristics.gpus import part_named
 from heuristics.observations import Observation, Serving
-from heuristics.operations import Load, Phase
 from heuristics.roofs import measured_roofs
 from heuristics.verdict import Judgement
 from heuristics.vocabulary import Dtype
@@ -86,12 +84,17 @@ def judged(
     return whole_of(judge_devices(observations, given))
 
 
-def _read(path: Path) -> list[Observation]:
+def contents(path: Path) -> Contents:
+    """What one file holds."""
     dump = Dump(path=str(path))
     try:
-        return list(read(dump).observations)
+        return read(dump)
     finally:
         dump.close()
+
+
+def _read(path: Path) -> list[Observation]:
+    return list(contents(path).observations)
 
 
 def _without_gpm(path: Path) -> list[Observation]:
@@ -135,13 +138,5 @@ def _with_work(given: Given, built: Mapping[str, Any]) -> Given:
         return given
     if built.get("config") and load.get("phase") != "prefill":
         return replace(given, model=shape_of(built["config"], "captured"))
-    return replace(given, work=KernelWork(flops=built["flops"], bytes=built["bytes"]))
-
-
-def load_of(built: Mapping[str, Any]) -> Load:
-    """The load of a decoder."""
-    load = built["load"]
-    return Load(phase=Phase(load["phase"]), batch=float(load["batch"]), context_tokens=float(load["context"]))
-
-
-__all__ = ["ON_CPU", "SUBSETS", "Watched", "judged", "load_of"]
+    bits = float(built.get("weight_bits") or 16.0)
+    return replace(given, work=KernelWork(flops=built["flops"], bytes=built["bytes"], weight_bits=bits))

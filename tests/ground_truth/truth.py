@@ -44,7 +44,8 @@ def truth_of(name: str, capture: Mapping[str, Any]) -> Truth | None:
         kind = relieved if v["factor"] < 1.0 else burdened
         kind[v["share"]] = kind.get(v["share"], 0.0) + part
     if not set(SHARES) & (set(relieved) | set(burdened)):
-        return Truth(regime="mixed", parts=relieved)
+        inside = relieved.get("kernel", 0.0) > 0.5
+        return Truth(regime="mixed", parts=relieved, between=("memory", "compute") if inside else ())
     parts = _parts(relieved, burdened)
     if "memory" not in relieved and "latency" not in relieved and parts["latency"] >= parts["compute"]:
         return Truth(regime="mixed", parts=parts, between=("memory", "latency"))

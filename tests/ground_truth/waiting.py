@@ -1,4 +1,4 @@
-"""Jobs that wait: for their host, for launches, for copies, for nothing at all; and kernels too small for the device."""
+"""Jobs that wait for their host, for launches, for copies or for nothing at all; kernels too small for the device."""
 
 from __future__ import annotations
 

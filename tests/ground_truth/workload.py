@@ -35,6 +35,7 @@ class Built:
     flops: float | None = None
     bytes: float | None = None
     dtype: str = "bf16"
+    weight_bits: float = 16.0
     config: Mapping[str, Any] | None = None
     load: Mapping[str, Any] = field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
