@@ -7,12 +7,10 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
+from tests.ground_truth.lazily import torch
 from tests.ground_truth.stack import Decoder, Shape, Weights, graphed
-
-torch: Any = import_module("torch")
 
 WARM_UP_S = 0.25
 LEAST_STEPS = 3

@@ -12,7 +12,8 @@ import time
 import traceback
 from typing import Any
 
-from tests.ground_truth.bench import Bench, torch
+from tests.ground_truth.bench import Bench
+from tests.ground_truth.lazily import torch
 from tests.ground_truth.registry import WORKLOADS
 from tests.ground_truth.workload import Built
 

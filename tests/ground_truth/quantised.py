@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.ground_truth.bench import Bench, torch
+from tests.ground_truth.bench import Bench
+from tests.ground_truth.lazily import torch
 from tests.ground_truth.workload import Built, Step, Variant, Workload
 
 GROUP = 128

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from tests.ground_truth.bench import Bench, torch
+from tests.ground_truth.bench import Bench
+from tests.ground_truth.lazily import torch
 from tests.ground_truth.registry import ON_GPU
 
 LAYERS = 1

@@ -13,7 +13,8 @@ from typing import Any
 from collectors.dump import Contents, Dump
 from collectors.model_config import shape_of
 from collectors.readers import read
-from heuristics.assemble import Given
+from heuristics.assemble import Given, device_cases
+from heuristics.case import Case
 from heuristics.diagnosis import judge_devices, whole_of
 from heuristics.gpus import part_named
 from heuristics.observations import Observation, Serving
@@ -50,38 +51,56 @@ ON_CPU: Mapping[str, tuple[str, ...]] = {"host": ("gpm",), "numbers": ("numbers"
 def judged(
     folder: Path, capture: Mapping[str, Any], sources: Sequence[str], machine: Mapping[str, Any]
 ) -> Judgement | None:
-    """The verdict from these sources alone; None where one of them was not captured, unless others were."""
-    observations: list[Observation] = []
-    roofs = None
-    for source in sources:
-        if source == "numbers":
-            observations += _numbers(capture)
-        elif source == "nvml":
-            observations += _without_gpm(folder / FILES["gpm"])
-        elif (path := folder / FILES[source]).exists():
-            observations += _read(path)
+    """The verdict from these sources alone; None where none of them was captured."""
+    observations = _observed(folder, capture, sources)
     if not observations:
         return None
+    return whole_of(judge_devices(observations, _given(capture, sources, machine, observations)))
+
+
+def cases(folder: Path, capture: Mapping[str, Any], sources: Sequence[str], machine: Mapping[str, Any]) -> list[Case]:
+    """The cases that would be judged; none where no source was captured."""
+    observations = _observed(folder, capture, sources)
+    return device_cases(observations, _given(capture, sources, machine, observations)) if observations else []
+
+
+def _observed(folder: Path, capture: Mapping[str, Any], sources: Sequence[str]) -> list[Observation]:
+    found: list[Observation] = []
+    for source in sources:
+        if source == "numbers":
+            found += _numbers(capture)
+        elif source == "nvml":
+            found += _without_gpm(folder / FILES["gpm"])
+        elif (path := folder / FILES[source]).exists():
+            found += _read(path)
+    return found
+
+
+def _given(
+    capture: Mapping[str, Any],
+    sources: Sequence[str],
+    machine: Mapping[str, Any],
+    observations: Sequence[Observation],
+) -> Given:
+    """What a user would state beside these sources: the device where they do not, and the work with numbers."""
     built = capture["built"]
-    given = Given()
-    if "ceilings" in machine and machine["machine"].get("threads"):
+    if machine["machine"].get("threads"):
         figures = machine["ceilings"]
-        roofs = measured_roofs(
-            bandwidth_bytes_per_s=figures["bandwidth_bytes_per_s"],
-            flops_per_s={Dtype.FP32: figures["flops_per_s"]},
-            dtype=Dtype.FP32,
-            source="measured in the same run",
+        given = Given(
+            roofs=measured_roofs(
+                bandwidth_bytes_per_s=figures["bandwidth_bytes_per_s"],
+                flops_per_s={Dtype.FP32: figures["flops_per_s"]},
+                dtype=Dtype.FP32,
+                source="measured in the same run",
+            )
         )
-        given = replace(given, roofs=roofs)
     else:
-        dtype = Dtype(built.get("dtype", "bf16"))
-        named = (
-            part_named("H100 SXM") if not any(o.device is not None and o.device.name for o in observations) else None
+        named = any(o.device is not None and o.device.name for o in observations)
+        given = Given(
+            part=None if named else part_named("H100 SXM"),
+            dtype=Dtype(built.get("dtype", "bf16")) if "numbers" in sources else None,
         )
-        given = replace(given, part=named, dtype=dtype if "numbers" in sources else None)
-    if "numbers" in sources:
-        given = _with_work(given, built)
-    return whole_of(judge_devices(observations, given))
+    return _with_work(given, built) if "numbers" in sources else given
 
 
 def contents(path: Path) -> Contents:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from tests.ground_truth.lazily import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-torch: Any = import_module("torch")
 
 EPSILON = 1e-5
 SEED = 20261126

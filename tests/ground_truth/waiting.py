@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from tests.ground_truth.bench import Bench, torch
+from tests.ground_truth.bench import Bench
 from tests.ground_truth.decoding import SMALL, decode
+from tests.ground_truth.lazily import torch
 from tests.ground_truth.stack import LLAMA_1B, LLAMA_8B, TINY, Shape
 from tests.ground_truth.workload import Built, Step, Variant, Workload
 
