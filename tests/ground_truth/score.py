@@ -1,10 +1,9 @@
-"""Verdicts held against what is known otherwise. ``python -m tests.ground_truth.score`` prints the tables."""
+"""Verdicts held against what is known otherwise. ``python -m tests.ground_truth.score`` prints the docs' tables."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from heuristics.vocabulary import Regime
 from tests.ground_truth.naive import NAIVE
 from tests.ground_truth.sources import ON_CPU, SUBSETS, judged
-from tests.ground_truth.truth import Truth, truth_of
+from tests.ground_truth.truth import SHARES, Truth, truth_of
 
 CAPTURES = Path(__file__).parent.parent / "data" / "ground_truth"
 SURE = 0.80
@@ -104,33 +103,89 @@ def interval(hits: int, count: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def main() -> None:
-    """Every answer, then the rates."""
-    found = list(answers())
-    if "--rows" in sys.argv:
-        for a in found:
-            mark = {True: "right", False: "WRONG", None: "-"}[a.right]
-            shares = "" if a.shares is None else " ".join(f"{k[0]} {v:.2f}" for k, v in a.shares.items())
-            truth = " ".join(f"{k[0]} {v:.2f}" for k, v in a.truth.parts.items())
-            print(
-                f"{a.workload:22s} {a.reading:38s} {a.truth.regime:8s} [{truth:20s}] {a.regime or '-':13s}"
-                f" {a.confidence or 0:.2f} {shares:24s} {a.cause or '':12s} {mark}"
-            )
-    readings = dict.fromkeys(a.reading for a in found)
-    print(f"{'reading':40s} {'n':>3s} {'named':>6s} {'right of named':>22s} {'sure and wrong':>14s} {'Brier':>6s}")
-    for reading in readings:
-        mine = [a for a in found if a.reading == reading]
+def rates(every: Sequence[Answer]) -> Iterator[list[str]]:
+    """A row a reading: how often it names a regime, how often rightly, how often it is sure and wrong."""
+    yield ["reading", "captures", "named", "right of named", "95 % interval", "sure and wrong", "Brier"]
+    for reading in dict.fromkeys(a.reading for a in every):
+        mine = [a for a in every if a.reading == reading]
         told = [a for a in mine if a.right is not None]
         hits = sum(bool(a.right) for a in told)
         low, high = interval(hits, len(told))
-        sure = sum(a.confidently_wrong for a in mine)
         scored = [(a.confidence, bool(a.right)) for a in told if a.confidence is not None]
-        brier = sum((c - r) ** 2 for c, r in scored) / len(scored) if scored else None
-        rate = f"{hits}/{len(told)} [{low:.2f}, {high:.2f}]"
-        named = sum(a.given for a in mine)
-        print(
-            f"{reading:40s} {len(mine):3d} {named:6d} {rate:>22s} {sure:14d} {'' if brier is None else f'{brier:6.3f}'}"
-        )
+        yield [
+            reading,
+            str(len(mine)),
+            str(sum(a.given for a in mine)),
+            f"{hits} of {len(told)}",
+            f"{low:.2f} to {high:.2f}",
+            str(sum(a.confidently_wrong for a in mine)),
+            f"{sum((c - r) ** 2 for c, r in scored) / len(scored):.3f}" if scored else "states none",
+        ]
+
+
+def confusion(every: Sequence[Answer], reading: str) -> Iterator[list[str]]:
+    """Truth by answer, of one reading."""
+    columns = [*(r.value for r in Regime)]
+    yield ["truth", *columns]
+    mine = [a for a in every if a.reading == reading]
+    for truth in dict.fromkeys(a.truth.regime for a in mine):
+        of = [a for a in mine if a.truth.regime == truth]
+        yield [truth, *(str(sum(a.regime == column for a in of)) for column in columns)]
+
+
+def calibration(every: Sequence[Answer]) -> Iterator[list[str]]:
+    """Stated confidence against how often that is right, over all of our own readings."""
+    yield ["confidence stated", "answers", "mean", "right", "95 % interval"]
+    told = [(a.confidence, bool(a.right)) for a in every if a.right is not None and a.confidence is not None]
+    for low, high in ((0.60, 0.70), (0.70, 0.80), (0.80, 0.90), (0.90, 0.98), (0.98, 1.01)):
+        mine = [(c, r) for c, r in told if low <= c < high]
+        if mine:
+            hits = sum(r for _, r in mine)
+            least, most = interval(hits, len(mine))
+            mean = sum(c for c, _ in mine) / len(mine)
+            upper = "1.00" if high > 1.0 else f"{high:.2f}"
+            yield [
+                f"{low:.2f} to {upper}",
+                str(len(mine)),
+                f"{mean:.2f}",
+                f"{hits / len(mine):.2f}",
+                f"{least:.2f} to {most:.2f}",
+            ]
+
+
+def shares(every: Sequence[Answer], reading: str) -> Iterator[list[str]]:
+    """Parts by intervention beside the shares of the verdict."""
+    yield ["workload", "by intervention: memory, compute, latency", "verdict", "confidence", "cause", "its shares"]
+    for a in (a for a in every if a.reading == reading):
+        parts = ", ".join(f"{a.truth.parts[s]:.2f}" if s in a.truth.parts else "?" for s in SHARES)
+        own = "" if a.shares is None else ", ".join(f"{a.shares[s]:.2f}" for s in SHARES)
+        yield [
+            a.workload,
+            f"{parts} ({a.truth.regime})",
+            a.regime or "",
+            f"{a.confidence or 0.0:.2f}",
+            a.cause or "",
+            own,
+        ]
+
+
+def table(rows: Iterable[list[str]]) -> str:
+    """Rows as a table of Markdown, the first being its head."""
+    head, *rest = rows
+    lines = [head, ["---"] * len(head), *rest]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main() -> None:
+    """All tables, machine by machine."""
+    every = list(answers())
+    for machine in dict.fromkeys(a.machine for a in every):
+        mine = [a for a in every if a.machine == machine]
+        own = [a for a in mine if a.reading not in NAIVE]
+        print(f"## {machine}\n\n{table(rates(mine))}\n")
+        print(f"Answers from all sources together:\n\n{table(confusion(mine, 'all'))}\n")
+        print(f"Stated confidence and what came of it:\n\n{table(calibration(own))}\n")
+        print(f"{table(shares(mine, 'all'))}\n")
 
 
 if __name__ == "__main__":
