@@ -1,0 +1,99 @@
+"""Narrower weights
+
+What it changes: bits of a stored weight, to half: 32 to 16, 16 to 8, or 8 to 4 with their scales. A step streams fewer
+bytes; the arithmetic stays in its type.
+
+When it is offered: memory-bound decode in which weights are most of the bytes. What 4 bits would come to stands beside
+8, with a warning where their crossover to compute-bound is near: unpacking then takes the arithmetic's time.
+
+Assumptions: the quality holds. Kernels that unpack stream 0.9 (0.8 to 1) of the rate at 8 bits and 0.8 (0.65 to 1) at
+4; the head keeps its width. Both factors are what gpt-fast's published table shows of Llama-2-7B on an A100.
+
+Example: 7 billion parameters at 105 tokens/s on an A100: 8 bits were measured to give 1.48 times that, 4 bits 1.88.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from heuristics.advice.advice import Action, Advice, Withheld
+from heuristics.advice.job import LEAST_GAIN, Job
+from heuristics.case import WEIGHT_ONLY_BITS
+from heuristics.crossover import step_crossover
+from heuristics.simplex import UNKNOWN_ARITHMETIC_CEILING
+from heuristics.vocabulary import Dtype, Share
+from heuristics.whatif import Outcome, Prediction, Step
+
+NAME = "quantise_weights"
+
+LEAST_PART = 0.5
+SIXTEEN, EIGHT, FOUR = 16.0, 8.0, 4.5
+"""Four bits with a scale of 16 bits to every 32 weights."""
+STREAMED = {SIXTEEN: (1.0, 0.9, 1.0), EIGHT: (0.9, 0.8, 1.0), FOUR: (0.8, 0.65, 1.0)}
+"""Likely, low and high part of the bandwidth reached before that kernels for such weights reach."""
+NEAR = 0.5
+"""Of the crossover batch: from here on unpacking is felt."""
+
+
+def advise(job: Job) -> Advice | Withheld:
+    """Weights of half the width."""
+    step = job.measured.step
+    bits = step.work.weight_bits
+    if not job.explained:
+        return Withheld(action=Action.QUANTISE_WEIGHTS, reason="the step's operations are not known")
+    if job.share(Share.MEMORY) < max(job.share(Share.COMPUTE), job.share(Share.LATENCY)):
+        return Withheld(action=Action.QUANTISE_WEIGHTS, reason="memory is not the largest share")
+    if job.weight_part() < LEAST_PART:
+        return Withheld(action=Action.QUANTISE_WEIGHTS, reason="weights are the smaller part of the bytes")
+    if bits <= FOUR + 1.0:
+        return Withheld(action=Action.QUANTISE_WEIGHTS, reason=f"the weights have {bits:.3g} bits already")
+    to = next(width for width in STREAMED if bits > width + 1.0)
+    prediction = _predicted(job, to)
+    figures = {"bits": bits, "to_bits": to, "weight_part": job.weight_part()}
+    why = "weights are {weight_part:percent} of the bytes of a step"
+    if to == EIGHT:
+        figures["speedup_at_4_bits"] = _predicted(job, FOUR).speedup
+        if figures["speedup_at_4_bits"] > LEAST_GAIN * prediction.speedup:
+            why += "; 4 bits might give {speedup_at_4_bits:number}x"
+        if _near_crossover(step):
+            why += ", but unpacking them is felt at this batch"
+    assumptions = ["the quality holds", f"its kernels stream {STREAMED[to][0]:.0%} as fast as the present ones"]
+    if to == FOUR and _near_crossover(step):
+        assumptions.append("kernels unpack well: at this batch the arithmetic is nearly as long")
+    return job.advised(
+        Action.QUANTISE_WEIGHTS,
+        prediction,
+        f"weights of {int(to)} bits, now {{bits:number}}",
+        why,
+        figures=figures,
+        assumptions=tuple(assumptions),
+    )
+
+
+def _predicted(job: Job, bits: float) -> Prediction:
+    likely, low, high = (job.measured.predict(partial(_at, bits=bits, streamed=part)) for part in STREAMED[bits])
+    return likely.widened([low, high])
+
+
+def _at(step: Step, bits: float, streamed: float) -> Outcome:
+    """The step with narrower weights: those operations stream at that part of the reach, others as before."""
+    work = step.work.with_weight_bits(bits)
+    narrow = [
+        replace(new, weight_bytes=new.weight_bytes / streamed) if new.weight_bytes < old.weight_bytes else new
+        for new, old in zip(work.operations(step.load), step.operations, strict=True)
+    ]
+    reach = step.reach
+    if bits <= WEIGHT_ONLY_BITS and step.roofs.dtype is not Dtype.FP4:
+        reach = replace(reach, arithmetic=min(reach.arithmetic, UNKNOWN_ARITHMETIC_CEILING.typical / UNPACKED))
+    return replace(step, work=work, reach=reach).outcome(operations=narrow)
+
+
+UNPACKED = 0.5
+"""Good kernels unpack twice as fast as the middle of what has been seen."""
+
+
+def _near_crossover(step: Step) -> bool:
+    work = step.work.with_weight_bits(FOUR)
+    crossover = step_crossover(work, step.load, step.roofs.ridge_flops_per_byte or 0.0).batch
+    return crossover is not None and step.load.batch > NEAR * crossover
