@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations, pairwise
@@ -157,19 +157,25 @@ def _changes(
     for (low, before), (high, after) in pairwise(zip(_grid(), signs, strict=True)):
         if before == after:
             continue
-        for _ in range(HALVINGS):
-            middle = 0.5 * (low + high)
-            low, high = (middle, high) if sign(middle) == before else (low, middle)
-        held = [_fits(forecast, high) for forecast in pair]
+        batch = _last(lambda batch, before=before: sign(batch) == before, low, high)  # type: ignore[misc]
+        held = [_fits(forecast, batch) for forecast in pair]
         yield Flip(
             by=by,
             at_roof=at_roof,
-            batch=high,
+            batch=batch,
             devices=(a.gpu or "", b.gpu or ""),
             leader_below=leaders[before],
             leader_above=leaders[after],
             fits=None if None in held else all(held),
         )
+
+
+def _last(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Where what holds at ``low`` and not at ``high`` ends."""
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return high
 
 
 def _sign(ratio: float) -> int:

@@ -17,18 +17,21 @@ def told(diagnosis: Diagnosis) -> list[str]:
     return [f"{_gain(item)} {filled(item.sentence, item.figures)}{_then(item)}{_if(item)}" for item in diagnosis.advice]
 
 
-def table(diagnosis: Diagnosis) -> list[str]:
-    """The same as a Markdown section, with reasons and assumptions."""
-    if not diagnosis.advice:
-        return []
-    rows = [
-        f"| {_gain(item).rstrip(':')} | {filled(item.sentence, item.figures)} "
-        f"| {item.then_bound_by.value if item.then_bound_by is not None else ''} "
-        f"| {filled(item.why, item.figures)} | {'; '.join(item.assumptions)} |"
+HEAD = ("predicted", "what", "then bound by", "why", "assumed")
+
+
+def cells(diagnosis: Diagnosis) -> list[list[str]]:
+    """The same as rows under ``HEAD``, with reasons and all assumptions."""
+    return [
+        [
+            _gain(item).rstrip(":"),
+            filled(item.sentence, item.figures),
+            item.then_bound_by.value if item.then_bound_by is not None else "",
+            filled(item.why, item.figures),
+            "; ".join(item.assumptions),
+        ]
         for item in diagnosis.advice
     ]
-    head = "| predicted | what | then bound by | why | assumed |"
-    return ["### What would help", "", head, "|---|---|---|---|---|", *rows, ""]
 
 
 def _gain(item: Advice) -> str:
@@ -43,12 +46,11 @@ def _gain(item: Advice) -> str:
 
 
 def _factor(value: float) -> str:
-    """Two digits, rounded down: no promise is rounded up."""
-    digits = 1 if value < 10.0 else 0
-    floored = math.floor(value * 10**digits + 1e-9) / 10**digits
-    if value >= 100.0:
-        floored = math.floor(value / 10.0) * 10.0
-    return f"{floored:.{digits}f}"
+    """Two digits: no prediction is better than that."""
+    if value < 9.95:
+        return f"{value:.1f}"
+    digits = math.floor(math.log10(value)) - 1
+    return f"{round(value, -digits):.0f}"
 
 
 def _if(item: Advice) -> str:

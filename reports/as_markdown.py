@@ -9,7 +9,7 @@ from heuristics.kernel_class import short_name
 from heuristics.rows import Level, Row, rows
 from heuristics.simplex import SHARES
 from heuristics.verdict import Diagnosis, Verdict
-from reports.advice_text import table as advice_table
+from reports.advice_text import HEAD, cells
 from reports.as_text import MOST_ROWS, WIDEST, distance, job_facts, missing_facts, of_device, time_split
 from reports.ranking_text import sections as ranking_sections
 from reports.roofline_text import headline, sections
@@ -38,7 +38,8 @@ def render(diagnosis: Diagnosis) -> str:
                 if len(diagnosis.devices) > 1 and d.device is not None and d.verdict is not None
             ],
         )
-    parts += advice_table(diagnosis)
+    if diagnosis.advice:
+        parts += ["### What would help", "", *_table(list(HEAD), cells(diagnosis))]
     for title, told in (("Job", job_facts(diagnosis)), ("Not read", missing_facts(diagnosis))):
         if told:
             parts += [f"### {title}", "", *(f"- {fact}" for fact in told), ""]

@@ -17,7 +17,7 @@ def sections(found: Ranking | None, columns: int) -> Iterator[Section]:
     """Tokens a dollar by batch, where there are prices, and where the order changes."""
     if found is None:
         return
-    yield "Tokens per dollar by batch, in practice (* the most)", _by_batch(found, columns)
+    yield "Tokens per dollar in practice (* the most)", _by_batch(found, columns)
     lines = [line for text in _changes(found) for line in bullet(text, columns)]
     yield "Where the ranking changes, in practice", lines
 

@@ -2,9 +2,9 @@
 
 What it changes: both roofs, and the memory. The parts of the peaks that the job reaches, and its latency, stay.
 
-When it is offered: a memory- or compute-bound job on a part of the table. One line: of the same maker's well-known
-parts the first, by bandwidth or arithmetic, that is predicted to gain a fifth. Prices are not known here; ask
-`diagnose roofline` with several --gpu and --price.
+When it is offered: a memory- or compute-bound job on a part of the table, whose operations are known. One line: of the
+same maker's well-known parts the first, by bandwidth or arithmetic, that is predicted to gain a fifth. Prices are not
+known here; ask `diagnose roofline` with several --gpu and --price.
 
 Assumptions: the same software reaches the same parts of its peaks. Where the cache is full, the larger memory is
 filled with sequences.
@@ -33,6 +33,8 @@ LEAST_GAIN = 1.2
 def advise(job: Job) -> Advice | Withheld:
     """The next part of the same maker that is worth it."""
     part, roofs = job.case.part, job.case.roofs
+    if not job.explained:
+        return Withheld(action=Action.ANOTHER_DEVICE, reason="the step's operations are not known")
     if part is None or roofs is None or not roofs.bandwidth_bytes_per_s or not roofs.flops_per_s:
         return Withheld(action=Action.ANOTHER_DEVICE, reason="the device is not in the table of parts")
     if job.verdict.regime not in (Regime.MEMORY, Regime.COMPUTE):

@@ -44,24 +44,27 @@ def advise(job: Job) -> Advice | Withheld:
     if Limit.KV_CAPACITY in job.limits:
         return Withheld(action=Action.LARGER_BATCH, reason="the KV cache is full: more sequences do not fit")
     batch, room = step.load.batch, _room(job, step)
-    bounds = {"the crossover to compute-bound": _crossover(step), "where doubling gains little": _knee(step)}
+    bounds = {"the crossover": _crossover(step), "more gains little": _knee(step)}
     if room.batch is not None:
-        bounds["what the memory holds"] = float(room.batch)
+        bounds["as many as fit"] = float(room.batch)
     if job.share(Share.LATENCY) >= max(job.share(Share.MEMORY), job.share(Share.COMPUTE)):
-        bounds["eight times the present one, beyond which latency may grow too"] = MOST_ON_LATENCY * batch
+        bounds["beyond it latency may grow"] = MOST_ON_LATENCY * batch
     limit = min(bounds, key=lambda name: (bounds[name], name))
     target = float(int(bounds[limit] + 1.0 - CLOSE))
     if target < LEAST_GROWTH * batch:
-        return Withheld(action=Action.LARGER_BATCH, reason=f"batch {batch:.3g} is already near {limit}")
+        return Withheld(
+            action=Action.LARGER_BATCH, reason=f"batch {batch:.3g} is already near the largest that pays ({limit})"
+        )
     prediction = job.measured.predict(lambda s: at_batch(s, target))
-    assumptions = ["the new sequences are as long as the present ones"]
+    assumptions = ["they are as long as the present ones"]
     if room.batch is None:
         assumptions.append(f"room for so many is not known ({room.reason})")
     return job.advised(
         Action.LARGER_BATCH,
         prediction,
-        _sentence(job),
-        f"up to {limit}; a step takes {{then_step_s:seconds}} then, {{step_s:seconds}} now",
+        f"{_lead(job)}: {{target_batch:count}} sequences a step, now {{batch:number}} ({limit})",
+        "all of them share the weights and the latency of a step, which takes {then_step_s:seconds} then, "
+        "{step_s:seconds} now",
         figures={
             "batch": batch,
             "target_batch": target,
@@ -80,13 +83,12 @@ def at_batch(step: Step, batch: float) -> Outcome:
     ).outcome()
 
 
-def _sentence(job: Job) -> str:
-    sizes = "{target_batch:count} sequences a step, now {batch:number}"
+def _lead(job: Job) -> str:
     if (job.waiting or 0.0) >= 1.0:
-        return f"let more requests run at once (max_num_seqs and its like): {sizes}"
+        return "let more requests run at once (max_num_seqs or its like)"
     if job.waiting is not None:
-        return f"more requests at once on this engine (fewer replicas): {sizes}"
-    return f"a larger batch: {sizes}"
+        return "more requests at once on this engine (fewer replicas)"
+    return "a larger batch"
 
 
 def _room(job: Job, step: Step) -> Fit:

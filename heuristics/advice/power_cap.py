@@ -30,14 +30,13 @@ def advise(job: Job) -> Advice | Withheld:
     held = job.limits & {Limit.POWER_CAP, Limit.THERMAL}
     if not held:
         return Withheld(action=Action.LIFT_POWER_CAP, reason="nothing holds the clocks down")
-    sentence = "better cooling: heat" if held == {Limit.THERMAL} else "a higher power limit: it"
-    sentence += " holds the clocks down"
+    sentence = "better cooling" if held == {Limit.THERMAL} else "a higher power limit"
     clock, rated = _clock_hz(job), _rated_hz(job)
     if clock is None or rated is None or rated <= clock:
         return Advice(
             action=Action.LIFT_POWER_CAP,
             sentence=sentence,
-            why="the driver says so; how much it costs is not known",
+            why="it holds the clocks down; by how much is not known",
             figures={},
         )
     ratio = rated / clock
@@ -49,9 +48,9 @@ def advise(job: Job) -> Advice | Withheld:
         Action.LIFT_POWER_CAP,
         bounded,
         sentence,
-        "the SM clock is {clock_part:percent} of the rated one",
+        "it holds the SM clock down to {clock_part:percent} of the rated one",
         figures={"clock_part": clock / rated},
-        assumptions=("only arithmetic follows the clock; all of it in the range",),
+        assumptions=("only arithmetic follows the clock (or all of it)",),
     )
 
 
