@@ -1,6 +1,7 @@
 """Another device
 
-What it changes: both roofs, and the memory. The parts of the peaks that the job reaches, and its latency, stay.
+What it changes: both roofs, and the memory. The parts of the peaks that the job reaches, and its latency, stay;
+prompts told apart from decode follow the arithmetic.
 
 When it is offered: a memory- or compute-bound job on a part of the table, whose operations are known. One line: of the
 same maker's well-known parts the first, by bandwidth or arithmetic, that is predicted to gain a fifth. Prices are not
@@ -44,7 +45,7 @@ def advise(job: Job) -> Advice | Withheld:
     for other in sorted(known, key=lambda p: _rate(p, job, memory)):
         if _rate(other, job, memory) <= _rate(part, job, memory) or other.memory_bytes < part.memory_bytes:
             continue
-        prediction = _on(job, other)
+        prediction = predicted(job, other)
         if prediction.speedup >= LEAST_GAIN:
             return job.advised(
                 Action.ANOTHER_DEVICE,
@@ -58,6 +59,7 @@ def advise(job: Job) -> Advice | Withheld:
                     "present_bandwidth": roofs.bandwidth_bytes_per_s,
                     "present_arithmetic": roofs.flops_per_s,
                 },
+                rest_speedup=rest_speedup(job, other),
                 assumptions=("the software reaches as much of its peaks", "its price is not weighed"),
             )
     return Withheld(action=Action.ANOTHER_DEVICE, reason="no well-known part of the same maker gains a fifth")
@@ -68,10 +70,17 @@ def _rate(part: GpuPart, job: Job, memory: bool) -> float:
     return part.bandwidth_bytes_per_s if memory else datasheet_roofs(part, dtype).flops_per_s or 0.0
 
 
-def _on(job: Job, other: GpuPart) -> Prediction:
+def predicted(job: Job, other: GpuPart) -> Prediction:
+    """The speed-up on another part, by its datasheet."""
     present = job.measured.step
     grown = _growth(job, other, present) if Limit.KV_CAPACITY in job.limits and job.decodes else 1.0
     return job.measured.predict(lambda step: _moved(step, other, grown))
+
+
+def rest_speedup(job: Job, other: GpuPart) -> float:
+    """That of prompts told apart from decode: they follow the arithmetic."""
+    roofs = job.measured.step.roofs
+    return (datasheet_roofs(other, roofs.dtype).flops_per_s or 1.0) / (roofs.flops_per_s or 1.0)
 
 
 def _moved(step: Step, other: GpuPart, grown: float) -> Outcome:

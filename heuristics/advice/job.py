@@ -111,12 +111,16 @@ class Job:
         figures: Mapping[str, float],
         assumptions: tuple[str, ...] = (),
         of_job: bool = False,
+        rest_speedup: float = 1.0,
         devices_factor: float = 1.0,
     ) -> Advice | Withheld:
-        """The advice, its speed-up brought to the whole job's; withheld where it gains too little."""
+        """The advice, its speed-up brought to the whole job's; withheld where it gains too little.
+
+        ``of_job``: the prediction is of the whole job already. ``rest_speedup``: of what decode was told apart from.
+        """
         factors = [prediction.speedup, prediction.low, prediction.high]
         if not of_job and self.part is not None:
-            factors = [self._of_job(factor) for factor in factors]
+            factors = [self.of_job(factor, rest_speedup) for factor in factors]
         if factors[0] < LEAST_GAIN:
             return Withheld(action=action, reason=f"predicted to gain less than {LEAST_GAIN - 1.0:.0%}")
         return Advice(
@@ -132,10 +136,10 @@ class Job:
             devices_factor=devices_factor,
         )
 
-    def _of_job(self, speedup: float) -> float:
-        """What a faster phase makes of the whole: the rest of the work takes as long a token as before."""
+    def of_job(self, speedup: float, rest_speedup: float = 1.0) -> float:
+        """What a faster phase makes of the whole: the rest of the work takes as long a token as before, or less."""
         part = 1.0 if self.part is None else self.part
-        return 1.0 / (1.0 - part + part / speedup)
+        return 1.0 / ((1.0 - part) / rest_speedup + part / speedup)
 
 
 def job_of(whole: Judgement, phases: Mapping[Phase, PhaseJudgement]) -> Job | str:
