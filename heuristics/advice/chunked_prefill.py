@@ -4,7 +4,8 @@ What it changes: prompts, taken in by steps of their own so far, share the steps
 streams the weights anyway, and its arithmetic has room for prompt tokens.
 
 When it is offered: prefill and decode are told apart, prefill takes a tenth of the time with work or more, decode is
-memory-bound, and nothing shows that prompts share decode's steps already.
+memory-bound, and the engine is not one of those that mix prompts into decode's steps anyway (vLLM, TensorRT-LLM, TGI,
+llama.cpp).
 
 Assumptions: prompts come as they do now and are spread evenly over the steps; the chunks run at the same part of the
 arithmetic as decode's products would.
@@ -19,13 +20,14 @@ from dataclasses import replace
 from heuristics.advice.advice import Action, Advice, Withheld
 from heuristics.advice.job import Job
 from heuristics.observations import Serving
-from heuristics.operations import Phase
 from heuristics.vocabulary import Regime
 from heuristics.whatif import Outcome, Step
 
 NAME = "chunked_prefill"
 
 LEAST_PART = 0.10
+MIXING = frozenset({"vLLM", "TensorRT-LLM", "TGI", "llama.cpp"})
+"""Engines whose steps of decode take in prompt tokens unless they are told otherwise."""
 
 
 def advise(job: Job) -> Advice | Withheld:
@@ -41,8 +43,10 @@ def advise(job: Job) -> Advice | Withheld:
     chunk = _prompt_tokens_a_step(job, prompts)
     if chunk is None:
         return Withheld(action=Action.CHUNKED_PREFILL, reason="the prompt tokens of a step of decode are not known")
-    if job.whole.load is not None and job.whole.load.prefill_tokens > 0.0 and job.whole.load.phase is Phase.DECODE:
-        return Withheld(action=Action.CHUNKED_PREFILL, reason="prompts share decode's steps already, as far as is seen")
+    if prompts.engine in MIXING:
+        return Withheld(
+            action=Action.CHUNKED_PREFILL, reason=f"{prompts.engine} mixes prompts into steps of decode anyway"
+        )
     decode_s = job.measured.step.outcome().step_s
     apart_s = decode_s * part / (1.0 - part)
 

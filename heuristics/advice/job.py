@@ -146,10 +146,10 @@ def job_of(whole: Judgement, phases: Mapping[Phase, PhaseJudgement]) -> Job | st
     """The job to advise, or the reason why nothing can be."""
     if whole.verdict is None or whole.case is None:
         return "nothing was measured"
-    if whole.verdict.regime in _UNFIT:
-        return _UNFIT[whole.verdict.regime]
     if any(item.evidence.impossible for item in whole.evidence):
         return "an input cannot be right"
+    if whole.verdict.regime in _UNFIT:
+        return _UNFIT[whole.verdict.regime]
     if Limit.STALLED in whole.verdict.limits:
         return "the job stands still"
     limits = frozenset(whole.verdict.limits)

@@ -3,8 +3,8 @@
 What it changes: bits of a stored weight, to half: 32 to 16, 16 to 8, or 8 to 4 with their scales. A step streams fewer
 bytes; the arithmetic stays in its type.
 
-When it is offered: memory-bound decode in which weights are most of the bytes. What 4 bits would come to stands beside
-8, with a warning where their crossover to compute-bound is near: unpacking then takes the arithmetic's time.
+When it is offered: memory-bound steps in which weights are most of the bytes. What 4 bits would come to stands beside
+8, with a warning where arithmetic would bind: their crossover comes at a quarter of the batch, and unpacking costs.
 
 Assumptions: the quality holds. Kernels that unpack stream at 0.85 (0.65 to 1) of the present rate at 8 bits and at 0.75
 (0.5 to 1) at 4; the head keeps its width. Those are what published tables of gpt-fast and llama.cpp span.
@@ -18,9 +18,8 @@ from dataclasses import replace
 from functools import partial
 
 from heuristics.advice.advice import Action, Advice, Withheld
-from heuristics.advice.job import LEAST_GAIN, Job
+from heuristics.advice.job import Job
 from heuristics.case import WEIGHT_ONLY_BITS
-from heuristics.crossover import step_crossover
 from heuristics.simplex import UNKNOWN_ARITHMETIC_CEILING
 from heuristics.vocabulary import Dtype, Share
 from heuristics.whatif import Outcome, Prediction, Step
@@ -32,8 +31,8 @@ SIXTEEN, EIGHT, FOUR = 16.0, 8.0, 4.5
 """Four bits with a scale of 16 bits to every 32 weights."""
 STREAMED = {SIXTEEN: (1.0, 0.9, 1.0), EIGHT: (0.85, 0.65, 1.0), FOUR: (0.75, 0.5, 1.0)}
 """Likely, low and high part of the bandwidth reached before that kernels for such weights reach."""
-NEAR = 0.5
-"""Of the crossover batch: from here on unpacking is felt."""
+FELT = 0.10
+"""Part of a step bound by arithmetic from which on unpacking is felt."""
 
 
 def advise(job: Job) -> Advice | Withheld:
@@ -53,13 +52,12 @@ def advise(job: Job) -> Advice | Withheld:
     figures = {"bits": bits, "to_bits": to, "weight_part": job.weight_part()}
     why = "weights are {weight_part:percent} of the bytes of a step"
     if to == EIGHT:
-        figures["speedup_at_4_bits"] = predicted(job, FOUR).speedup
-        if figures["speedup_at_4_bits"] > LEAST_GAIN * prediction.speedup:
-            why += "; 4 bits might give {speedup_at_4_bits:number}x"
-        if _near_crossover(step):
-            why += ", but unpacking them is felt at this batch"
+        at_four = predicted(job, FOUR)
+        figures["speedup_at_4_bits"] = at_four.speedup
+        why += "; 4 bits might give {speedup_at_4_bits:number}x"
+        why += ", as unpacking them is felt at this batch" if _unpacking_is_felt(at_four) else ""
     assumptions = ["the quality holds", f"its kernels stream {STREAMED[to][0]:.0%} as fast as the present ones"]
-    if to == FOUR and _near_crossover(step):
+    if to == FOUR and _unpacking_is_felt(prediction):
         assumptions.append("kernels unpack well: at this batch the arithmetic is nearly as long")
     return job.advised(
         Action.QUANTISE_WEIGHTS,
@@ -94,7 +92,6 @@ UNPACKED = 0.5
 """Good kernels unpack twice as fast as the middle of what has been seen."""
 
 
-def _near_crossover(step: Step) -> bool:
-    work = step.work.with_weight_bits(FOUR)
-    crossover = step_crossover(work, step.load, step.roofs.ridge_flops_per_byte or 0.0).batch
-    return crossover is not None and step.load.batch > NEAR * crossover
+def _unpacking_is_felt(found: Prediction) -> bool:
+    """Whether narrow weights leave arithmetic as what binds some of the step: a crossover that comes early."""
+    return found.outcome.compute_s > FELT * found.outcome.step_s
