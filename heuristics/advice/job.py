@@ -67,7 +67,8 @@ class Job:
         host = self.whole.host or self.case.host
         if host is not None and host.computes:
             return False
-        return self.case.part is not None or self.case.timeline is not None
+        seen = (self.case.part, self.whole.timeline, self.whole.activity, self.whole.samples)
+        return any(item is not None for item in seen)
 
     @property
     def memory_bytes(self) -> float | None:
