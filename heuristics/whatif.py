@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from heuristics.case import Case
 from heuristics.operations import Load, Operation
@@ -59,6 +60,12 @@ class Outcome:
         return self.tokens / self.step_s / (other.tokens / other.step_s)
 
 
+@lru_cache(maxsize=128)
+def operations_of(work: Work, load: Load) -> tuple[Operation, ...]:
+    """A step's operations, which every explanation of it shares."""
+    return work.operations(load)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """A step whose time is explained: operations at the reach, and ``latency_s`` beside them. Roofs are both known."""
@@ -72,7 +79,7 @@ class Step:
     @property
     def operations(self) -> tuple[Operation, ...]:
         """What it does, on one device."""
-        return self.work.operations(self.load)
+        return operations_of(self.work, self.load)
 
     def outcome(self, *, tokens: float | None = None, operations: Sequence[Operation] | None = None) -> Outcome:
         """What it comes to; ``tokens`` and ``operations`` stand in for those of the load."""

@@ -17,6 +17,9 @@ ALL_EXPERTS = 1e9
 class Work(Protocol):
     """Operations at a load, and what is stored. Bytes and FLOPs are one device's."""
 
+    def __hash__(self) -> int:
+        """Works that are equal do the same."""
+
     @property
     def name(self) -> str | None:
         """What to call it."""

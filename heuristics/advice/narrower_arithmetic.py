@@ -18,7 +18,7 @@ from functools import partial
 from heuristics.advice.advice import Action, Advice, Withheld
 from heuristics.advice.job import Job
 from heuristics.vocabulary import Dtype, Share
-from heuristics.whatif import Outcome, Step
+from heuristics.whatif import Outcome, Step, operations_of
 
 NAME = "narrower_arithmetic"
 
@@ -56,6 +56,6 @@ def _at(step: Step, faster: float, reached: float) -> Outcome:
     work = step.work.with_weight_bits(min(EIGHT, step.work.weight_bits))
     operations = [
         replace(op, flops=op.flops / (faster * reached)) if op.weight_bytes > 0.0 else op
-        for op in work.operations(step.load)
+        for op in operations_of(work, step.load)
     ]
     return step.outcome(operations=operations)

@@ -22,7 +22,7 @@ from heuristics.advice.job import Job
 from heuristics.case import WEIGHT_ONLY_BITS
 from heuristics.simplex import UNKNOWN_ARITHMETIC_CEILING
 from heuristics.vocabulary import Dtype, Share
-from heuristics.whatif import Outcome, Prediction, Step
+from heuristics.whatif import Outcome, Prediction, Step, operations_of
 
 NAME = "quantise_weights"
 
@@ -80,7 +80,7 @@ def _at(step: Step, bits: float, streamed: float) -> Outcome:
     work = step.work.with_weight_bits(bits)
     narrow = [
         replace(new, weight_bytes=new.weight_bytes / streamed) if new.weight_bytes < old.weight_bytes else new
-        for new, old in zip(work.operations(step.load), step.operations, strict=True)
+        for new, old in zip(operations_of(work, step.load), step.operations, strict=True)
     ]
     reach = step.reach
     if bits <= WEIGHT_ONLY_BITS and step.roofs.dtype is not Dtype.FP4:

@@ -21,7 +21,7 @@ from functools import partial
 from heuristics.advice.advice import Action, Advice, Withheld
 from heuristics.advice.job import Job
 from heuristics.vocabulary import Regime
-from heuristics.whatif import Outcome, Prediction, Step
+from heuristics.whatif import Outcome, Prediction, Step, operations_of
 
 NAME = "speculative_decoding"
 
@@ -78,7 +78,7 @@ def _speculated(step: Step, accepted: float) -> Outcome:
     wide = replace(step.load, batch=step.load.batch * (PROPOSED + 1))
     verifying = [
         replace(many, kv_bytes=one.kv_bytes)
-        for many, one in zip(step.work.operations(wide), step.operations, strict=True)
+        for many, one in zip(operations_of(step.work, wide), step.operations, strict=True)
     ]
     drafting_s = PROPOSED * DRAFT_PART * step.outcome().step_s
     return replace(step, latency_s=step.latency_s + drafting_s).outcome(
