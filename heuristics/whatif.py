@@ -129,6 +129,8 @@ class Measured:
 
     step: Step
     others: tuple[Step, ...]
+    unexplained: str | None = None
+    """Why the step is one of shares alone."""
 
     def predict(self, change: Callable[[Step], Outcome]) -> Prediction:
         """What a change comes to under every explanation, each against its own present."""
@@ -184,14 +186,15 @@ def measured_step(case: Case, judgement: Judgement) -> Measured | str:
     typical = prior.arithmetic.typical
     slow, fast = spread(prior.arithmetic)
     allowed = [(low, typical), (high, typical), (likely, slow), (likely, fast)]
-    found = _explained(case, judgement, roofs, likely, typical) if known else None
-    if found is None:
+    found = _explained(case, judgement, roofs, likely, typical) if known else "the roofs are not both known"
+    if isinstance(found, str):
         return Measured(
             step=_of_shares(judgement, roofs, likely),
             others=tuple(_of_shares(judgement, roofs, latency) for latency in (low, high)),
+            unexplained=found,
         )
     others = (_explained(case, judgement, roofs, latency, arithmetic) for latency, arithmetic in allowed)
-    return Measured(step=found, others=tuple(step for step in others if step is not None))
+    return Measured(step=found, others=tuple(step for step in others if isinstance(step, Step)))
 
 
 def spread(ceiling: Ceiling) -> tuple[float, float]:
@@ -202,7 +205,7 @@ def spread(ceiling: Ceiling) -> tuple[float, float]:
     return max(ceiling.low, ceiling.mean - ceiling.deviation), min(ceiling.high, ceiling.mean + ceiling.deviation)
 
 
-def _explained(case: Case, judgement: Judgement, roofs: Roofs, latency: float, arithmetic: float) -> Step | None:
+def _explained(case: Case, judgement: Judgement, roofs: Roofs, latency: float, arithmetic: float) -> Step | str:
     """The step at the reach that its operations must have, for a share of latency and an arithmetic ceiling.
 
     A job slower than the ceilings is so on all operations; one that is faster shows that only of the roof that
@@ -210,8 +213,12 @@ def _explained(case: Case, judgement: Judgement, roofs: Roofs, latency: float, a
     """
     work = case.work or (ModelWork(shape=case.model) if case.model is not None else None)
     step_s = judgement.measured.get("step_s")
-    if work is None or case.load is None or not step_s or latency >= 1.0 or cached(case):
-        return None
+    if work is None:
+        return "the model is not known"
+    if case.load is None or not step_s or latency >= 1.0:
+        return "the batch, or the time of a step, is not known"
+    if cached(case):
+        return "what a step reads comes from a cache, not from memory"
     ceilings = case.prior
     usual = Step(
         work=work,
@@ -223,7 +230,7 @@ def _explained(case: Case, judgement: Judgement, roofs: Roofs, latency: float, a
     expected = usual.outcome()
     slower = (1.0 - latency) * step_s / expected.step_s
     if slower > MOST_UNEXPLAINED:
-        return None
+        return "the model's operations explain less than a third of the time at the roofs"
     memory = expected.bound is Share.MEMORY
     reach = Reach(
         bandwidth=min(

@@ -35,7 +35,7 @@ def advise(job: Job) -> Advice | Withheld:
     """The next part of the same maker that is worth it."""
     part, roofs = job.case.part, job.case.roofs
     if not job.explained:
-        return Withheld(action=Action.ANOTHER_DEVICE, reason="the step's operations are not known")
+        return Withheld(action=Action.ANOTHER_DEVICE, reason=job.lacking)
     if part is None or roofs is None or not roofs.bandwidth_bytes_per_s or not roofs.flops_per_s:
         return Withheld(action=Action.ANOTHER_DEVICE, reason="the device is not in the table of parts")
     if job.verdict.regime not in (Regime.MEMORY, Regime.COMPUTE):

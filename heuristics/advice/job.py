@@ -62,6 +62,11 @@ class Job:
         return self.explained and step.work.generates and step.load.phase is Phase.DECODE
 
     @property
+    def lacking(self) -> str:
+        """Why it is no such step."""
+        return self.measured.unexplained or "it is not a whole model in decode"
+
+    @property
     def on_gpu(self) -> bool:
         """Whether a GPU runs the model, as far as is known."""
         host = self.whole.host or self.case.host

@@ -40,7 +40,7 @@ def advise(job: Job) -> Advice | Withheld:
     """A larger batch, up to the first of its limits."""
     step = job.measured.step
     if not job.decodes:
-        return Withheld(action=Action.LARGER_BATCH, reason="it is not a step of decode whose operations are known")
+        return Withheld(action=Action.LARGER_BATCH, reason=job.lacking)
     if Limit.KV_CAPACITY in job.limits:
         return Withheld(action=Action.LARGER_BATCH, reason="the KV cache is full: more sequences do not fit")
     batch, room = step.load.batch, _room(job, step)

@@ -2,7 +2,7 @@
 
 What it changes: the time in which the device waits for the host. Where kernels are launched one by one, CUDA graphs,
 compiled or fused kernels take it away; where they are not, or where nothing shows launches, the host's work between
-steps is what is left to shorten.
+steps is what is left to shorten; and where the job is ready but has no CPU, it needs one.
 
 When it is offered: a timeline in which the device ran dry before late launches; or evidence that the host is the cause
 of most of the latency. CUDA graphs only on a GPU, and only while few kernels come from graphs already.
@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from heuristics.advice.advice import Action, Advice, Withheld
 from heuristics.advice.job import Job
-from heuristics.observations import Timeline
+from heuristics.observations import Host, Timeline
 from heuristics.signals.kernel_timeline import width_of
 from heuristics.vocabulary import Cause, Share
 from heuristics.whatif import Outcome, Prediction, Step
@@ -42,15 +42,31 @@ def advise(job: Job) -> Advice | Withheld:
         return Withheld(action=Action.CUDA_GRAPHS, reason="the timeline does not tell whose the gaps are")
     if job.verdict.cause is not Cause.HOST:
         return Withheld(action=Action.CUDA_GRAPHS, reason="nothing shows that the device waits for launches")
-    seen = min(job.share(Share.LATENCY), job.cause(Cause.HOST))
+    latency = job.share(Share.LATENCY)
+    seen = min(latency, job.cause(Cause.HOST))
+    low, high = job.judgement.latency_range or (latency, latency)
+    sentence, why = _held(job.whole.host)
     return job.advised(
         Action.LESS_HOST_WORK,
-        _without(job, seen, 0.0, job.share(Share.LATENCY)),
-        "less host work between steps (scheduler, tokeniser, waits), or overlap it",
-        "the host held the job for {host_part:percent} of the time",
+        _without(job, seen, min(seen, low), max(seen, high)),
+        sentence,
+        why,
         figures={"host_part": seen},
         assumptions=("nothing else takes its place",),
         of_job=True,
+    )
+
+
+def _held(host: Host | None) -> tuple[str, str]:
+    """What to do about a host that holds the job, and why: the job has no CPU, or it works or waits itself."""
+    asleep = host.asleep_fraction or 0.0 if host is not None else 0.0
+    if host is not None and (host.throttled_fraction or 0.0) > max(asleep, host.wait_fraction or 0.0):
+        return "a larger CPU quota", "the job's quota of CPU time held it for {host_part:percent} of the time"
+    if host is not None and (host.wait_fraction or 0.0) > asleep:
+        return "CPUs that nobody else uses", "the job was ready and had no CPU for {host_part:percent} of the time"
+    return (
+        "less host work between steps (scheduler, tokeniser, waits), or overlap it",
+        "the host held the job for {host_part:percent} of the time",
     )
 
 

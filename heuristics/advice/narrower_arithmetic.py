@@ -29,8 +29,10 @@ REACHED, LOW, HIGH = 0.85, 0.7, 1.0
 def advise(job: Job) -> Advice | Withheld:
     """FP8 where the part has it."""
     roofs, part = job.case.roofs, job.case.part
-    if roofs is None or part is None or not job.explained:
-        return Withheld(action=Action.NARROWER_ARITHMETIC, reason="the part, or the step's operations, are not known")
+    if not job.explained:
+        return Withheld(action=Action.NARROWER_ARITHMETIC, reason=job.lacking)
+    if roofs is None or part is None:
+        return Withheld(action=Action.NARROWER_ARITHMETIC, reason="the device is not in the table of parts")
     if job.share(Share.COMPUTE) < max(job.share(Share.MEMORY), job.share(Share.LATENCY)):
         return Withheld(action=Action.NARROWER_ARITHMETIC, reason="compute is not the largest share")
     if roofs.dtype not in (Dtype.BF16, Dtype.FP16) or Dtype.FP8 not in part.dense_flops_per_s:

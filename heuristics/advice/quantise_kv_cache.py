@@ -31,8 +31,10 @@ def advise(job: Job) -> Advice | Withheld:
     """A cache of 8 bits."""
     bits = kv_bits(job.measured.step)
     full = Limit.KV_CAPACITY in job.limits
-    if not job.decodes or bits is None:
-        return Withheld(action=Action.QUANTISE_KV_CACHE, reason="the cache that a step reads is not known")
+    if not job.decodes:
+        return Withheld(action=Action.QUANTISE_KV_CACHE, reason=job.lacking)
+    if bits is None:
+        return Withheld(action=Action.QUANTISE_KV_CACHE, reason="no cache is known to be read")
     if bits < WIDE:
         return Withheld(action=Action.QUANTISE_KV_CACHE, reason=f"the cache has {bits:.3g} bits already")
     part = job.cache_part()

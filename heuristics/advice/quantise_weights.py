@@ -40,7 +40,7 @@ def advise(job: Job) -> Advice | Withheld:
     step = job.measured.step
     bits = step.work.weight_bits
     if not job.explained:
-        return Withheld(action=Action.QUANTISE_WEIGHTS, reason="the step's operations are not known")
+        return Withheld(action=Action.QUANTISE_WEIGHTS, reason=job.lacking)
     if job.share(Share.MEMORY) < max(job.share(Share.COMPUTE), job.share(Share.LATENCY)):
         return Withheld(action=Action.QUANTISE_WEIGHTS, reason="memory is not the largest share")
     if job.weight_part() < LEAST_PART:

@@ -32,8 +32,10 @@ def advise(job: Job) -> Advice | Withheld:
     full = Limit.KV_CAPACITY in job.limits
     context = job.measured.step.load.context_tokens
     part = job.cache_part()
-    if not job.decodes or not context or not part:
-        return Withheld(action=Action.SHORTER_CONTEXT, reason="the cache that a step reads is not known")
+    if not job.decodes:
+        return Withheld(action=Action.SHORTER_CONTEXT, reason=job.lacking)
+    if not context or not part:
+        return Withheld(action=Action.SHORTER_CONTEXT, reason="no cache is known to be read")
     if part < LEAST_PART and not full:
         return Withheld(action=Action.SHORTER_CONTEXT, reason=f"the cache is only {part:.0%} of the bytes of a step")
     more = 1.0 / KEPT if full else 1.0

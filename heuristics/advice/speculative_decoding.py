@@ -36,9 +36,8 @@ def advise(job: Job) -> Advice | Withheld:
     """Several tokens a step."""
     serving, load = job.serving, job.measured.step.load
     if not job.decodes or not job.on_gpu:
-        return Withheld(
-            action=Action.SPECULATIVE_DECODING, reason="no step of decode on a GPU whose operations are known"
-        )
+        reason = job.lacking if not job.decodes else "on a CPU the arithmetic has no room for proposed tokens"
+        return Withheld(action=Action.SPECULATIVE_DECODING, reason=reason)
     if serving is not None and (serving.drafts or serving.accepted_tokens):
         return Withheld(action=Action.SPECULATIVE_DECODING, reason="the engine speculates already")
     if job.verdict.regime is not Regime.MEMORY:

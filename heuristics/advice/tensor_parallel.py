@@ -41,9 +41,8 @@ def advise(job: Job) -> Advice | Withheld:
     """Twice or half as many devices."""
     step = job.measured.step
     if not job.decodes or not job.on_gpu:
-        return Withheld(
-            action=Action.MORE_TENSOR_PARALLELISM, reason="no step of decode on GPUs whose operations are known"
-        )
+        reason = job.lacking if not job.decodes else "no GPU runs it, as far as is known"
+        return Withheld(action=Action.MORE_TENSOR_PARALLELISM, reason=reason)
     devices, communication = step.load.tensor_parallel, job.cause(Cause.COMMUNICATION)
     latency = job.share(Share.LATENCY)
     if devices > 1 and latency >= max(job.share(Share.MEMORY), job.share(Share.COMPUTE)):

@@ -33,9 +33,10 @@ from heuristics.case import Case
 from heuristics.gpus import part_named
 from heuristics.judge import judge
 from heuristics.observations import Activity, Host, Serving, Timeline
-from heuristics.operations import Load, Phase
+from heuristics.operations import Load, Phase, step_roof_s
 from heuristics.roofs import datasheet_roofs
 from heuristics.vocabulary import Dtype, Limit, Regime, Share
+from heuristics.work import Work
 from tests.heuristics.advice.jobs import LLAMA_2_7B, LLAMA_2_70B, decode, in_phases, judged
 from tests.heuristics.cases import LLAMA_8B, samples, timeline
 
@@ -133,20 +134,42 @@ def test_what_is_advised_gains_is_ranked_and_fits_on_five_lines(case: Case) -> N
     assert bool(said) is not undecided
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(situations())
 def test_no_advice_passes_the_roof_of_what_it_changes(case: Case) -> None:
-    """On the same device nothing gains more than the roof of the new step allows, which the batch alone can lift."""
+    """The step that is advised, at the peaks, is the least that it can take: no speed-up is larger than that allows."""
     job = job_of(judge(case), {})
     if isinstance(job, str) or not job.explained:
         return
     step = job.measured.step
-    bandwidth = step.roofs.bandwidth_bytes_per_s or 0.0
-    for module in (quantise_weights, quantise_kv_cache, shorter_context):
-        found = module.advise(job)
-        if isinstance(found, Advice) and found.predicted_speedup is not None and Limit.KV_CAPACITY not in job.limits:
-            least_bytes = sum(op.bytes for op in step.operations) * 0.25
-            assert found.predicted_speedup <= step.outcome().step_s / (least_bytes / bandwidth)
+    load, now_s, full = step.load, step.outcome().step_s, Limit.KV_CAPACITY in job.limits
+
+    def most(work: Work, load: Load) -> float:
+        least_s = step_roof_s(work.operations(load), step.roofs)
+        assert least_s is not None
+        return load.batch / least_s / (step.load.batch / now_s)
+
+    found = {a.action: a for a in (action.advise(job) for action in ACTIONS) if isinstance(a, Advice)}
+    more = replace(load, batch=2.0 * load.batch) if full else load
+    ceilings = {
+        Action.QUANTISE_KV_CACHE: most(step.work.with_kv_bits(8.0), more),
+        Action.SHORTER_CONTEXT: most(step.work, replace(more, context_tokens=0.5 * load.context_tokens)),
+    }
+    if Action.QUANTISE_WEIGHTS in found:
+        bits = found[Action.QUANTISE_WEIGHTS].figures["to_bits"]
+        ceilings[Action.QUANTISE_WEIGHTS] = most(step.work.with_weight_bits(bits), load)
+    if Action.LARGER_BATCH in found:
+        target = found[Action.LARGER_BATCH].figures["target_batch"]
+        ceilings[Action.LARGER_BATCH] = most(step.work, replace(load, batch=target))
+    if Action.MORE_TENSOR_PARALLELISM in found:
+        grown = found[Action.MORE_TENSOR_PARALLELISM].figures["room"] * load.batch
+        ceilings[Action.MORE_TENSOR_PARALLELISM] = most(
+            step.work, replace(load, batch=grown, tensor_parallel=2 * load.tensor_parallel)
+        )
+    for action, ceiling in ceilings.items():
+        if action in found:
+            low, high = found[action].speedup_range or (0.0, 0.0)
+            assert low <= high <= ceiling * (1.0 + 1e-9), action
 
 
 @pytest.mark.parametrize(
@@ -445,3 +468,17 @@ def test_launches_of_a_timeline_are_the_whole_jobs() -> None:
     job = judged(case)
     assert job.share(Share.LATENCY) > 0.5
     assert offered(launches, case).phase is None
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ({"asleep_fraction": 0.1, "wait_fraction": 0.7}, "nobody else"),
+        ({"asleep_fraction": 0.1, "wait_fraction": 0.1, "throttled_fraction": 0.7}, "quota"),
+        ({"asleep_fraction": 0.8, "wait_fraction": 0.0}, "host work"),
+    ],
+)
+def test_what_the_host_lacks_is_told_apart(host: dict[str, float], words: str) -> None:
+    watched = Host(window_s=10.0, threads=4, computes=True, busy_cores=0.5, **host)
+    case = decode(reached=0.1, part=None, host=watched, served={"requests_running": 1.0, "requests_waiting": 0.0})
+    assert words in offered(launches, case).sentence
