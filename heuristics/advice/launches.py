@@ -45,7 +45,7 @@ def advise(job: Job) -> Advice | Withheld:
     latency = job.share(Share.LATENCY)
     seen = min(latency, job.cause(Cause.HOST))
     low, high = job.judgement.latency_range or (latency, latency)
-    sentence, why = _held(job.whole.host)
+    sentence, why = _held(job.whole.host, on_gpu=job.on_gpu)
     return job.advised(
         Action.LESS_HOST_WORK,
         _without(job, seen, min(seen, low), max(seen, high)),
@@ -57,7 +57,7 @@ def advise(job: Job) -> Advice | Withheld:
     )
 
 
-def _held(host: Host | None) -> tuple[str, str]:
+def _held(host: Host | None, *, on_gpu: bool) -> tuple[str, str]:
     """What to do about a host that holds the job, and why: the job has no CPU, or it works or waits itself."""
     asleep = host.asleep_fraction or 0.0 if host is not None else 0.0
     if host is not None and (host.throttled_fraction or 0.0) > max(asleep, host.wait_fraction or 0.0):
@@ -65,7 +65,9 @@ def _held(host: Host | None) -> tuple[str, str]:
     if host is not None and (host.wait_fraction or 0.0) > asleep:
         return "CPUs that nobody else uses", "the job was ready and had no CPU for {host_part:percent} of the time"
     return (
-        "less host work between steps (scheduler, tokeniser, waits), or overlap it",
+        "less host work: CUDA graphs where it launches kernel by kernel, else the scheduler's"
+        if on_gpu
+        else "less host work between steps (scheduler, tokeniser, waits), or overlap it",
         "the host held the job for {host_part:percent} of the time",
     )
 
