@@ -23,7 +23,7 @@ from heuristics.advice.larger_batch import at_batch
 from heuristics.gpus import EVERYDAY_NAMES, GpuPart, parts
 from heuristics.roofs import datasheet_roofs
 from heuristics.step import fitting
-from heuristics.vocabulary import Limit, Regime, Share
+from heuristics.vocabulary import Regime, Share
 from heuristics.whatif import Outcome, Prediction, Step
 
 NAME = "another_device"
@@ -73,7 +73,7 @@ def _rate(part: GpuPart, job: Job, memory: bool) -> float:
 def predicted(job: Job, other: GpuPart) -> Prediction:
     """The speed-up on another part, by its datasheet."""
     present = job.measured.step
-    grown = _growth(job, other, present) if Limit.KV_CAPACITY in job.limits and job.decodes else 1.0
+    grown = _growth(job, other, present) if job.wants_room and job.decodes else 1.0
     return job.measured.predict(lambda step: _moved(step, other, grown))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from heuristics.advice.advice import Action, Advice, Withheld
 from heuristics.case import Case
@@ -82,9 +82,10 @@ class Job:
         return stated or (self.case.part.memory_bytes if self.case.part is not None else None)
 
     @property
-    def queued(self) -> bool:
-        """More sequences would run if they were let."""
-        return Limit.QUEUE in self.limits or Limit.KV_CAPACITY in self.limits
+    def wants_room(self) -> bool:
+        """The KV cache is full, and requests wait for room in it or are thrown out of it."""
+        preempted = self.serving is not None and (self.serving.preemptions or 0.0) > 0.0
+        return Limit.KV_CAPACITY in self.limits and ((self.waiting or 0.0) >= 1.0 or preempted)
 
     def share(self, share: Share) -> float:
         """One share of the time."""
@@ -165,7 +166,7 @@ def job_of(whole: Judgement, phases: Mapping[Phase, PhaseJudgement]) -> Job | st
         if not isinstance(measured, str) and not isinstance(measured.step.work, SharesWork):
             known = phases.get(Phase.PREFILL)
             return Job(
-                case=replace(apart.judgement.case, board=whole.case.board, timeline=whole.case.timeline),
+                case=apart.judgement.case,
                 verdict=apart.judgement.verdict,
                 measured=measured,
                 whole=whole.case,

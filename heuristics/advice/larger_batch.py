@@ -16,6 +16,7 @@ Example: 7 billion parameters in BF16 at batch 1 on an H100: two hundred and mor
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from heuristics.advice.advice import Action, Advice, Withheld
@@ -33,7 +34,7 @@ WORTH_DOUBLING = 1.15
 MOST_DOUBLINGS = 12
 MOST_ON_LATENCY = 8.0
 """The host's work for a step is mostly the step's own, and beyond some growth each sequence's."""
-CLOSE = 0.999
+ROUNDING = 1e-9
 
 
 def advise(job: Job) -> Advice | Withheld:
@@ -50,7 +51,7 @@ def advise(job: Job) -> Advice | Withheld:
     if job.share(Share.LATENCY) >= max(job.share(Share.MEMORY), job.share(Share.COMPUTE)):
         bounds["beyond it latency may grow"] = MOST_ON_LATENCY * batch
     limit = min(bounds, key=lambda name: (bounds[name], name))
-    target = float(int(bounds[limit] + 1.0 - CLOSE))
+    target = float(math.floor(bounds[limit] * (1.0 + ROUNDING)))
     if target < LEAST_GROWTH * batch:
         return Withheld(
             action=Action.LARGER_BATCH, reason=f"batch {batch:.3g} is already near the largest that pays ({limit})"

@@ -40,10 +40,10 @@ def advise(job: Job) -> Advice | Withheld:
     part = job.cache_part()
     if part < LEAST_PART and not full:
         return Withheld(action=Action.QUANTISE_KV_CACHE, reason=f"the cache is only {part:.0%} of the bytes of a step")
-    more = bits / EIGHT if full else 1.0
+    more = bits / EIGHT if job.wants_room else 1.0
     why = (
         "the cache is full: {more:number} times the sequences fit"
-        if full
+        if job.wants_room
         else "the cache is {part:percent} of the bytes of a step"
     )
     return job.advised(
@@ -54,7 +54,7 @@ def advise(job: Job) -> Advice | Withheld:
         figures={"bits": bits, "part": part, "more": more},
         assumptions=(
             "the quality holds",
-            *(("enough requests wait to fill it",) if full else ()),
+            *(("enough requests wait to fill it",) if job.wants_room else ()),
         ),
     )
 

@@ -32,6 +32,8 @@ SIXTEEN, EIGHT, FOUR = 16.0, 8.0, 4.5
 """Four bits with a scale of 16 bits to every 32 weights."""
 STREAMED = {SIXTEEN: (1.0, 0.9, 1.0), EIGHT: (0.85, 0.65, 1.0), FOUR: (0.75, 0.5, 1.0)}
 """Likely, low and high part of the bandwidth reached before that kernels for such weights reach."""
+UNPACKED = 0.5
+"""Good kernels unpack twice as fast as the middle of what has been seen."""
 FELT = 0.10
 """Part of a step bound by arithmetic from which on unpacking is felt."""
 
@@ -89,10 +91,6 @@ def _at(step: Step, bits: float, streamed: float) -> Outcome:
     if bits <= WEIGHT_ONLY_BITS and step.roofs.dtype is not Dtype.FP4:
         reach = replace(reach, arithmetic=min(reach.arithmetic, UNKNOWN_ARITHMETIC_CEILING.typical / UNPACKED))
     return replace(step, work=work, reach=reach).outcome(operations=narrow)
-
-
-UNPACKED = 0.5
-"""Good kernels unpack twice as fast as the middle of what has been seen."""
 
 
 def _unpacking_is_felt(found: Prediction) -> bool:

@@ -38,10 +38,10 @@ def advise(job: Job) -> Advice | Withheld:
         return Withheld(action=Action.SHORTER_CONTEXT, reason="no cache is known to be read")
     if part < LEAST_PART and not full:
         return Withheld(action=Action.SHORTER_CONTEXT, reason=f"the cache is only {part:.0%} of the bytes of a step")
-    more = 1.0 / KEPT if full else 1.0
+    more = 1.0 / KEPT if job.wants_room else 1.0
     why = (
         "the cache is full: {more:number} times the sequences fit"
-        if full
+        if job.wants_room
         else "the cache is {part:percent} of the bytes of a step"
     )
     return job.advised(
@@ -52,7 +52,7 @@ def advise(job: Job) -> Advice | Withheld:
         figures={"context_tokens": context, "then_context_tokens": KEPT * context, "part": part, "more": more},
         assumptions=(
             "the answers do not need what is cut",
-            *(("enough requests wait to fill it",) if full else ()),
+            *(("enough requests wait to fill it",) if job.wants_room else ()),
         ),
     )
 

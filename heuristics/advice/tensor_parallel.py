@@ -23,7 +23,7 @@ from heuristics.advice.job import Job
 from heuristics.advice.larger_batch import at_batch
 from heuristics.errors import UnusableModel
 from heuristics.step import fitting
-from heuristics.vocabulary import Cause, Limit, Share
+from heuristics.vocabulary import Cause, Share
 from heuristics.whatif import Outcome, Step
 from heuristics.work import ModelWork, StreamedWork
 
@@ -64,9 +64,7 @@ def advise(job: Job) -> Advice | Withheld:
 
 
 def _up(job: Job, devices: int) -> Advice | Withheld:
-    full = Limit.KV_CAPACITY in job.limits
-    room = _growth(job, 2 * devices) if full else 1.0
-
+    room = _growth(job, 2 * devices) if job.wants_room else 1.0
     likely, slow, free = (
         job.measured.predict(partial(_split, devices=2 * devices, all_reduce_s=seconds, room=room))
         for seconds in (ALL_REDUCE_S, SLOW_ALL_REDUCE_S, 0.0)
@@ -106,6 +104,7 @@ def _down(job: Job, communication: float) -> Advice | Withheld:
         return Withheld(
             action=Action.LESS_TENSOR_PARALLELISM, reason="the model and its cache do not fit on fewer devices"
         )
+    # One device has nothing to wait for; of fewer, the waits of small messages are hardly shorter.
     kept = 0.0 if devices == 2 else 1.0
 
     def at(step: Step) -> Outcome:
@@ -116,8 +115,7 @@ def _down(job: Job, communication: float) -> Advice | Withheld:
             load=replace(step.load, tensor_parallel=devices // 2),
             latency_s=step.latency_s - (1.0 - kept) * waited_s,
         )
-        one = at_batch(fewer, half.batch)
-        return replace(one, tokens=2.0 * half.batch)
+        return replace(at_batch(fewer, half.batch), tokens=step.load.batch)
 
     return job.advised(
         Action.LESS_TENSOR_PARALLELISM,

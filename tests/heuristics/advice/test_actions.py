@@ -142,7 +142,7 @@ def test_no_advice_passes_the_roof_of_what_it_changes(case: Case) -> None:
     if isinstance(job, str) or not job.explained:
         return
     step = job.measured.step
-    load, now_s, full = step.load, step.outcome().step_s, Limit.KV_CAPACITY in job.limits
+    load, now_s = step.load, step.outcome().step_s
 
     def most(work: Work, load: Load) -> float:
         least_s = step_roof_s(work.operations(load), step.roofs)
@@ -150,7 +150,7 @@ def test_no_advice_passes_the_roof_of_what_it_changes(case: Case) -> None:
         return load.batch / least_s / (step.load.batch / now_s)
 
     found = {a.action: a for a in (action.advise(job) for action in ACTIONS) if isinstance(a, Advice)}
-    more = replace(load, batch=2.0 * load.batch) if full else load
+    more = replace(load, batch=2.0 * load.batch) if job.wants_room else load
     ceilings = {
         Action.QUANTISE_KV_CACHE: most(step.work.with_kv_bits(8.0), more),
         Action.SHORTER_CONTEXT: most(step.work, replace(more, context_tokens=0.5 * load.context_tokens)),
@@ -267,6 +267,13 @@ class TestCache:
             found = offered(module, case)
             assert found.predicted_speedup == pytest.approx(1.9, abs=0.15)
             assert "full" in found.why
+
+    def test_a_full_cache_that_nobody_waits_for_takes_no_more(self) -> None:
+        full = {"requests_running": 8.0, "requests_waiting": 0.0, "kv_cache_usage": 0.99}
+        found = quantise_kv_cache.advise(judged(decode(batch=8.0, context=8000.0, served=full)))
+        assert isinstance(found, Advice)
+        assert found.predicted_speedup == pytest.approx(1.25, abs=0.1)
+        assert "full" not in found.why
 
     def test_not_where_it_is_small(self) -> None:
         assert "only" in withheld(quantise_kv_cache, decode())
