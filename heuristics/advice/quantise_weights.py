@@ -23,7 +23,7 @@ from heuristics.advice.job import Job
 from heuristics.case import WEIGHT_ONLY_BITS
 from heuristics.simplex import UNKNOWN_ARITHMETIC_CEILING
 from heuristics.vocabulary import Dtype, Share
-from heuristics.whatif import Outcome, Prediction, Step, operations_of
+from heuristics.whatif import Measured, Outcome, Prediction, Step, operations_of
 
 NAME = "quantise_weights"
 
@@ -51,11 +51,11 @@ def advise(job: Job) -> Advice | Withheld:
     if bits <= FOUR + 1.0:
         return Withheld(action=Action.QUANTISE_WEIGHTS, reason=f"the weights have {bits:.3g} bits already")
     to = next(width for width in STREAMED if bits > width + 1.0)
-    prediction = predicted(job, to)
+    prediction = predicted(job.measured, to)
     figures = {"bits": bits, "to_bits": to, "weight_part": job.weight_part()}
     why = "weights are {weight_part:percent} of the bytes of a step"
     if to == EIGHT:
-        at_four = predicted(job, FOUR)
+        at_four = predicted(job.measured, FOUR)
         figures["speedup_at_4_bits"] = at_four.speedup
         if _unpacking_is_felt(at_four):
             why += "; at this batch unpacking 4 bits costs as much as it saves, or more"
@@ -74,9 +74,9 @@ def advise(job: Job) -> Advice | Withheld:
     )
 
 
-def predicted(job: Job, bits: float) -> Prediction:
+def predicted(measured: Measured, bits: float) -> Prediction:
     """The speed-up with weights of so many bits, over the rates at which they may stream."""
-    likely, low, high = (job.measured.predict(partial(_at, bits=bits, streamed=part)) for part in STREAMED[bits])
+    likely, low, high = (measured.predict(partial(_at, bits=bits, streamed=part)) for part in STREAMED[bits])
     return likely.widened([low, high])
 
 

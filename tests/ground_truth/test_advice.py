@@ -18,13 +18,13 @@ import pytest
 from diagnose import analyze
 from heuristics.advice import quantise_weights
 from heuristics.advice.advice import Action
-from heuristics.advice.job import Job
 from heuristics.advice.larger_batch import at_batch
+from heuristics.judge import judge
 from heuristics.model_shape import ModelShape
-from heuristics.whatif import Measured, Outcome, Step
+from heuristics.whatif import Measured, Outcome, Step, measured_step
 from heuristics.work import ModelWork
 from tests.ground_truth.score import CAPTURES
-from tests.heuristics.advice.jobs import decode, judged
+from tests.heuristics.advice.jobs import decode
 
 FOLDER = CAPTURES / "h100"
 
@@ -56,12 +56,10 @@ class Decoder:
     step_s: float
 
     @property
-    def job(self) -> Job:
-        return judged(decode(shape=self.shape, batch=self.batch, context=self.context, step_s=self.step_s))
-
-    @property
     def measured(self) -> Measured:
-        found = self.job.measured
+        case = decode(shape=self.shape, batch=self.batch, context=self.context, step_s=self.step_s)
+        found = measured_step(case, judge(case))
+        assert isinstance(found, Measured)
         assert found.unexplained is None
         return found
 
@@ -116,7 +114,7 @@ def test_half_the_weights(name: str) -> None:
 @pytest.mark.parametrize("name", GRAPHS)
 def test_the_range_of_8_bits_holds_what_half_the_weights_gave(name: str) -> None:
     """The action expects kernels for narrow weights to stream less well, as these did; it leaves the head as it is."""
-    found = quantise_weights.predicted(decoder(name).job, quantise_weights.EIGHT)
+    found = quantise_weights.predicted(decoder(name).measured, quantise_weights.EIGHT)
     assert found.low <= gained(name, "half the weight") <= 1.01 * found.high
 
 

@@ -40,7 +40,7 @@ BAND = 0.22
 
 
 def weights(bits: float) -> Callable[[Job], Prediction]:
-    return lambda job: quantise_weights.predicted(job, bits)
+    return lambda job: quantise_weights.predicted(job.measured, bits)
 
 
 def devices(job: Job) -> Prediction:
