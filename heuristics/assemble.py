@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from heuristics.case import Case
-from heuristics.gpus import GpuPart
+from heuristics.gpus import GpuPart, part_of_device
 from heuristics.model_shape import ModelShape
 from heuristics.observations import (
     Activity,
@@ -117,6 +117,7 @@ def _case(observations: Sequence[Observation], given: Given, known: Device | Non
     )
     return Case(
         device=device,
+        part=given.part or (part_of_device(device.name, device.facts) if device.name else None),
         roofs=roofs,
         profile=_pooled(observations, KernelProfile, _profiles),
         timeline=timeline,

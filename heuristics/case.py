@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from heuristics.gpus import GpuPart
 from heuristics.model_shape import ModelShape
 from heuristics.observations import (
     Activity,
@@ -33,6 +34,8 @@ class Case:
     """One device's observations. ``sources`` names, by payload class name, where each came from."""
 
     device: Device | None = None
+    part: GpuPart | None = None
+    """The table's row for the device, where it is known which."""
     roofs: Roofs | None = None
     profile: KernelProfile | None = None
     timeline: Timeline | None = None

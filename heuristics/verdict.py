@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from heuristics.advice.advice import Advice, Withheld
 from heuristics.candidates import Candidate
+from heuristics.case import Case
 from heuristics.claims import Bound, RatioBound
 from heuristics.evidence import Abstention, Evidence
 from heuristics.observations import KernelProfile, Timeline
 from heuristics.operations import Operation, Phase
+from heuristics.ranking import Ranking
 from heuristics.roofs import Device, Roofs
 from heuristics.step import Forecast
 from heuristics.subject import Subject
@@ -42,6 +45,10 @@ class Judgement:
     verdict: Verdict | None
     mass: Mapping[Share, float] = field(default_factory=dict)
     """The probability that each share is the largest."""
+    latency_range: tuple[float, float] | None = None
+    """Between these the latency share lies with 80 % probability."""
+    case: Case | None = None
+    """What was judged."""
     device: Device | None = None
     roofs: Roofs | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
@@ -97,8 +104,14 @@ class Diagnosis:
     slowest_device: int | None = None
     forecast: Forecast | None = None
     """What follows from numbers alone, where those were given."""
+    advice: tuple[Advice, ...] = ()
+    """What would help, the largest predicted gain first."""
+    withheld: tuple[Withheld, ...] = ()
+    """What was considered and is not advised."""
     candidates: tuple[Candidate, ...] = ()
     """Of several devices, or with prices: fastest first."""
+    ranking: Ranking | None = None
+    """The same devices as the batch grows."""
     warnings: tuple[str, ...] = ()
     tool_version: str = ""
     created_at: str = ""

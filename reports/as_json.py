@@ -13,6 +13,8 @@ from heuristics.rows import Level, Row, rows
 from heuristics.subject import Subject
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Relation
+from reports.advice_json import advice_of
+from reports.ranking_json import ranking_of
 from reports.roofline_json import candidates_of, forecast_of, headroom_of
 from reports.words import filled, rounded
 
@@ -74,7 +76,7 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         "evidence": _evidence(whole),
         "operations": _operations(whole),
         "headroom": {name: rounded(value) for name, value in whole.headroom.items()} | headroom_of(diagnosis.forecast),
-        "advice": [],
+        **advice_of(diagnosis),
         "next_measurement": whole.next_measurement,
         "warnings": list(diagnosis.warnings),
     }
@@ -82,6 +84,8 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         found["roofline"] = forecast_of(diagnosis.forecast)
     if diagnosis.candidates:
         found["candidates"] = candidates_of(diagnosis.candidates)
+    if diagnosis.ranking is not None:
+        found["ranking"] = ranking_of(diagnosis.ranking)
     return found
 
 

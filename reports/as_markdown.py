@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from heuristics.kernel_class import short_name
 from heuristics.rows import Level, Row, rows
 from heuristics.simplex import SHARES
 from heuristics.verdict import Diagnosis, Verdict
+from reports.advice_text import HEAD, cells
 from reports.as_text import MOST_ROWS, WIDEST, distance, job_facts, missing_facts, of_device, time_split
+from reports.ranking_text import sections as ranking_sections
 from reports.roofline_text import headline, sections
 from reports.words import conclusion, count, filled, percent
 
@@ -35,11 +38,14 @@ def render(diagnosis: Diagnosis) -> str:
                 if len(diagnosis.devices) > 1 and d.device is not None and d.verdict is not None
             ],
         )
+    if diagnosis.advice:
+        parts += ["### What would help", "", *_table(list(HEAD), cells(diagnosis))]
     for title, told in (("Job", job_facts(diagnosis)), ("Not read", missing_facts(diagnosis))):
         if told:
             parts += [f"### {title}", "", *(f"- {fact}" for fact in told), ""]
     if forecast is not None:
-        for title, lines in sections(forecast, diagnosis.candidates, WIDEST):
+        both = chain(sections(forecast, diagnosis.candidates, WIDEST), ranking_sections(diagnosis.ranking, WIDEST))
+        for title, lines in both:
             parts += [f"### {title}", "", "```", *(line[2:] for line in lines), "```", ""] if lines else []
     if whole.evidence:
         parts += [f"### Evidence{of_device(whole)}", ""]

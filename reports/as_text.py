@@ -11,7 +11,9 @@ from heuristics.simplex import SHARES
 from heuristics.subject import Subject
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Regime, Share
+from reports.advice_text import told
 from reports.lines import bullet, wrapped
+from reports.ranking_text import sections as ranking_sections
 from reports.roofline_text import facts, headline, sections
 from reports.words import conclusion, count, filled, part_of_time, percent, scaled, seconds
 
@@ -74,11 +76,13 @@ def brief(diagnosis: Diagnosis) -> str:
 def _sections(diagnosis: Diagnosis, columns: int) -> Iterator[tuple[str, list[str]]]:
     whole = diagnosis.whole
     whose = of_device(whole)
+    yield "What would help", [line for text in told(diagnosis) for line in bullet(text, columns)]
     yield "Job", [line for fact in job_facts(diagnosis) for line in bullet(fact, columns)]
     yield "Not read", [line for fact in missing_facts(diagnosis) for line in bullet(fact, columns)]
     forecast = diagnosis.forecast
     if forecast is not None:
         yield from sections(forecast, diagnosis.candidates, columns)
+        yield from ranking_sections(diagnosis.ranking, columns)
     yield "Phases", _phases(diagnosis, columns)
     yield "Devices", _devices(diagnosis, columns)
     yield f"Evidence{whose}", [line for item in whole.evidence for line in _evidence(item, columns)]
