@@ -21,7 +21,10 @@ LEAST_RANGE = 7.0
 
 FEWEST_LEVELS = 4
 
-SETTLED = 0.14
+BETWEEN = 0.25
+"""Of the difference to the next level: how much nearer a bend may be than the levels show."""
+
+SETTLED = 0.20
 """A fixed share whose interval is no wider is told; a wider one is shown as what it is."""
 
 LEAST_ERROR = 0.01
@@ -46,24 +49,29 @@ def fit_batches(curve: LoadCurve, *, kv_s: Array | None = None) -> BatchFit:
     fine, capped = usable(curve), held_back(curve)
     levels, held = levels_of(curve, fine & ~capped, kv_s), levels_of(curve, fine & capped, kv_s)
     cap = float(np.exp(np.average(np.log(held.batch), weights=held.windows))) if held.batch.size else None
-    told = sorted(
-        [*_told(levels, capped=False), *_told(held, capped=True)], key=lambda level: (level.batch, level.capped)
-    )
+    told = [*_told(levels, capped=False), *_told(held, capped=True)]
     reason = _lacking(levels, cap)
     if reason is not None:
         return BatchFit(
-            levels=tuple(_with_gains(told, levels)), parts=None, reason=reason, cap_batch=cap, outliers=levels.outliers
+            levels=tuple(_with_gains(_sorted(told), levels)),
+            parts=None,
+            reason=reason,
+            cap_batch=cap,
+            outliers=levels.outliers,
         )
-    found = posterior_of(levels)
-    shares = [_share(found, place) for place in range(levels.batch.size)]
+    found = posterior_of(levels, held)
+    shares = _shares(found, np.concatenate([levels.batch, held.batch]))
     settled = [
         replace(level, fixed_share=share, unsettled=_unsettled(level.batch, share, found, levels))
-        for level, share in zip(_told(levels, capped=False), shares, strict=True)
+        for level, share in zip(told, shares, strict=True)
     ]
-    fit = BatchFit(levels=tuple(settled), parts=_parts(levels, settled, found))
-    beyond = [replace(level, fixed_share=_extended(fit, level.batch)) for level in _told(held, capped=True)]
-    every = sorted([*settled, *beyond], key=lambda level: (level.batch, level.capped))
-    return replace(fit, levels=tuple(_with_gains(every, levels)), cap_batch=cap, outliers=levels.outliers)
+    free = [level for level in settled if not level.capped]
+    return BatchFit(
+        levels=tuple(_with_gains(_sorted(settled), levels)),
+        parts=_parts(levels, free, found),
+        cap_batch=cap,
+        outliers=levels.outliers,
+    )
 
 
 def _lacking(levels: Levels, cap: float | None) -> str | None:
@@ -93,6 +101,10 @@ def _told(levels: Levels, *, capped: bool) -> list[BatchLevel]:
     ]
 
 
+def _sorted(told: list[BatchLevel]) -> list[BatchLevel]:
+    return sorted(told, key=lambda level: (level.batch, level.capped))
+
+
 def _with_gains(told: list[BatchLevel], levels: Levels) -> list[BatchLevel]:
     """Each level with its gain over the one before; a capped one has none, and is none to compare with."""
     errors = dict(zip(map(float, levels.batch), np.maximum(levels.error, LEAST_ERROR), strict=True))
@@ -114,10 +126,19 @@ def _gain(before: BatchLevel, after: BatchLevel, error: float) -> Interval:
     return Interval(value=2.0**elasticity, low=2.0 ** (elasticity - wide), high=2.0 ** (elasticity + wide))
 
 
-def _share(found: Posterior, place: int) -> Interval:
-    values = found.fixed[:, place]
-    low, high = quantiles(values, found.weight, (0.5 * (1.0 - SURE), 0.5 * (1.0 + SURE)))
-    return Interval(value=min(high, max(low, float(values @ found.weight))), low=low, high=high)
+def _shares(found: Posterior, batch: Array) -> list[Interval]:
+    """The fixed share at every place; wider where the curve bends, for the bend may lie between two batches."""
+    values = found.weight @ found.fixed
+    order = np.argsort(batch, kind="stable")
+    apart = np.abs(np.diff(values[order], prepend=values[order[0]], append=values[order[-1]]))
+    wider = np.empty(values.size)
+    wider[order] = BETWEEN * found.bent * np.maximum(apart[1:], apart[:-1])
+    shares = []
+    for place, (value, more) in enumerate(zip(values, wider, strict=True)):
+        low, high = quantiles(found.fixed[:, place], found.weight, (0.5 * (1.0 - SURE), 0.5 * (1.0 + SURE)))
+        low, high = max(0.0, low - more), min(1.0, high + more)
+        shares.append(Interval(value=min(high, max(low, float(value))), low=low, high=high))
+    return shares
 
 
 def _unsettled(batch: float, share: Interval, found: Posterior, levels: Levels) -> str | None:
@@ -196,11 +217,6 @@ def _half(batches: list[float], shares: list[float]) -> float:
             return batches[place - 1] * (batches[place] / batches[place - 1]) ** part
     place = -1 if shares[-1] > 0.5 else 0
     return batches[place] * shares[place] / max(1e-9, 1.0 - shares[place])
-
-
-def _extended(fit: BatchFit, batch: float) -> Interval | None:
-    """The share at a batch that was capped, where it lies no further than a doubling beyond the free ones."""
-    return fit.fixed_share_at(batch) if fit.levels and batch <= 2.0 * fit.levels[-1].batch else None
 
 
 def slope(x: Array, y: Array) -> tuple[float, float]:

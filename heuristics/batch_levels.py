@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,9 @@ NEAR_TOP = 0.85
 """Of the largest batch: lower ones had not grown yet, or drained, and were not held back."""
 
 ROUNDS = 6
+
+MOST_MORE = 1.6
+"""Times the scatter by medians that the one by squares may be: a few levels of few windows hold outliers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,8 @@ def levels_of(curve: LoadCurve, chosen: Flags, kv_s: Array | None = None) -> Lev
     if scatter is not None:
         place, weight = _biweight(level, flat, medians, windows, scatter)
     believed = np.maximum(1.0, np.bincount(level, weight, count))
+    if scatter is not None:
+        scatter = _believed_scatter(flat - place[level], weight, windows[level], scatter)
     return Levels(
         batch=np.exp(middle),
         log_step=place,
@@ -128,6 +134,14 @@ def _scatter(apart: Array, windows: Array) -> float | None:
     several = windows > 1
     middle = median(apart[several] * np.sqrt(windows[several] / (windows[several] - 1.0)))
     return None if middle is None else max(LEAST_SCATTER, NORMAL * middle)
+
+
+def _believed_scatter(apart: Array, weight: Array, windows: Array, scatter: float) -> float:
+    """The same by the mean square of what was believed, which knows it better; levels of one window tell nothing."""
+    several = windows > 1
+    free = float((weight[several] * (1.0 - 1.0 / windows[several])).sum())
+    square = float((weight[several] * apart[several] ** 2).sum()) / max(1.0, free)
+    return max(LEAST_SCATTER, min(math.sqrt(square), MOST_MORE * scatter))
 
 
 def _biweight(level: Rows, values: Array, start: Array, windows: Array, scatter: float) -> tuple[Array, Array]:

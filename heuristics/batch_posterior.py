@@ -30,11 +30,12 @@ STEPS, PULSES = 0.2, 0.06
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posterior:
-    """``fixed`` (shapes, levels) with the ``weight`` of each shape (shapes,).
+    """``fixed`` (shapes, places) with the ``weight`` of each shape (shapes,).
 
     ``step_weight`` (levels − 1,) is the probability that the kernels change above each level, ``step_size`` the mean
     of the logarithm by which the step's time then jumps, and ``step_error`` its standard deviation. ``misfit`` is the
-    mean relative deviation of levels from the curve.
+    mean relative deviation of levels from the curve, ``bent`` the probability that it is no sum of a constant and a
+    proportional part.
     """
 
     fixed: Array
@@ -43,48 +44,51 @@ class Posterior:
     step_size: Array
     step_error: Array
     misfit: float
+    bent: float
 
 
-def posterior_of(levels: Levels) -> Posterior:
-    """The posterior of three levels or more."""
-    shapes = shapes_at(levels.batch, levels.context)
-    columns, column_prior = _columns(levels.batch.size)
-    rest = levels.log_step - shapes.log_step
-    logs, sizes, spreads = [], [], []
+def posterior_of(levels: Levels, others: Levels) -> Posterior:
+    """The posterior of three levels or more. Places are those levels, and the ``others``, which count for nothing."""
+    count = levels.batch.size
+    shapes = shapes_at(
+        *(np.concatenate(both) for both in ((levels.batch, others.batch), (levels.context, others.context)))
+    )
+    columns, column_prior = _columns(count)
+    rest = levels.log_step - shapes.log_step[:, :count]
+    steps = slice(1, count)
+    parts = []
     for misfit, prior in zip(MISFITS, MISFIT_PRIOR, strict=True):
         precision = 1.0 / (levels.error**2 + misfit**2)
         whole = precision.sum()
-        apart = rest - (rest @ precision / whole)[:, None]
+        apart = rest - (rest @ (precision / whole))[:, None]
         column = columns - (precision @ columns / whole)
         squares = precision @ column**2
         told = squares + JUMP**-2
-        along = (apart * precision) @ column
-        logs.append(
-            0.5 * along**2 / told
-            - 0.5 * (apart**2 @ precision)[:, None]
-            + (column_prior - 0.5 * np.log1p(JUMP**2 * squares))
-            + (shapes.log_prior + 0.5 * (np.log(precision).sum() - np.log(whole)) + np.log(prior))[:, None]
-        )
-        sizes.append(along / told)
-        spreads.append(1.0 / told)
-    every = np.stack(logs)
-    weight = np.exp(every - every.max())
-    weight /= weight.sum()
-    steps = slice(1, levels.batch.size)
-    chosen = weight[:, :, steps]
-    size = np.stack(sizes)[:, :, steps]
-    by_step = chosen.sum(axis=(0, 1))
+        size = apart @ (column * (precision[:, None] / told))
+        scale = np.log(prior) + 0.5 * (np.log(precision).sum() - np.log(whole))
+        log = size**2 * (0.5 * told) + (column_prior - 0.5 * np.log1p(JUMP**2 * squares))
+        log += (shapes.log_prior - 0.5 * (apart**2 @ precision) + scale)[:, None]
+        top = float(log.max())
+        weight = np.exp(log - top)
+        chosen, jumps = weight[:, steps], size[:, steps]
+        squared = (chosen * (jumps**2 + 1.0 / told[steps])).sum(axis=0)
+        parts.append((top, weight.sum(axis=1), chosen.sum(axis=0), (chosen * jumps).sum(axis=0), squared))
+    tops = np.array([part[0] for part in parts])
+    share = np.exp(tops - tops.max())
+    by_shape, by_step, first, second = (
+        sum(s * part[place] for s, part in zip(share, parts, strict=True)) for place in range(1, 5)
+    )
+    whole = float(np.sum(by_shape))
     safe = np.maximum(by_step, 1e-300)
-    mean = (chosen * size).sum(axis=(0, 1)) / safe
-    spread = np.stack(spreads)[:, None, steps]
-    variance = (chosen * (spread + (size - mean) ** 2)).sum(axis=(0, 1)) / safe
+    mean = first / safe
     return Posterior(
         fixed=shapes.fixed,
-        weight=weight.sum(axis=(0, 2)),
-        step_weight=by_step,
+        bent=float(by_shape[shapes.proportional :].sum() / whole),
+        weight=shapes.refined(np.log(np.maximum(by_shape, 1e-300))),
+        step_weight=by_step / whole,
         step_size=mean,
-        step_error=np.sqrt(variance),
-        misfit=float(weight.sum(axis=(1, 2)) @ MISFITS),
+        step_error=np.sqrt(np.maximum(0.0, second / safe - mean**2)),
+        misfit=float(sum(s * part[1].sum() * m for s, part, m in zip(share, parts, MISFITS, strict=True)) / whole),
     )
 
 
