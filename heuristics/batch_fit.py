@@ -21,10 +21,13 @@ LEAST_RANGE = 7.0
 
 FEWEST_LEVELS = 4
 
-BETWEEN = 0.25
+BETWEEN = 0.3
 """Of the difference to the next level: how much nearer a bend may be than the levels show."""
 
-SETTLED = 0.20
+AT_THE_END = 0.1
+"""How much less is known at the largest batch of a curve that slows down: whether it goes on to."""
+
+SETTLED = 0.18
 """A fixed share whose interval is no wider is told; a wider one is shown as what it is."""
 
 LEAST_ERROR = 0.01
@@ -129,15 +132,16 @@ def _gain(before: BatchLevel, after: BatchLevel, error: float) -> Interval:
 def _shares(found: Posterior, batch: Array) -> list[Interval]:
     """The fixed share at every place; wider where the curve bends, for the bend may lie between two batches."""
     values = found.weight @ found.fixed
+    quantile = quantiles(found.fixed, found.weight, (0.5 * (1.0 - SURE), 0.5 * (1.0 + SURE)))
     order = np.argsort(batch, kind="stable")
     apart = np.abs(np.diff(values[order], prepend=values[order[0]], append=values[order[-1]]))
     wider = np.empty(values.size)
     wider[order] = BETWEEN * found.bent * np.maximum(apart[1:], apart[:-1])
+    wider[order[-1]] += AT_THE_END * (found.slowing + 0.5 * (found.bent - found.slowing))
     shares = []
-    for place, (value, more) in enumerate(zip(values, wider, strict=True)):
-        low, high = quantiles(found.fixed[:, place], found.weight, (0.5 * (1.0 - SURE), 0.5 * (1.0 + SURE)))
-        low, high = max(0.0, low - more), min(1.0, high + more)
-        shares.append(Interval(value=min(high, max(low, float(value))), low=low, high=high))
+    for value, more, (lowest, highest) in zip(values.tolist(), wider.tolist(), quantile, strict=True):
+        low, high = max(0.0, lowest - more), min(1.0, highest + more)
+        shares.append(Interval(value=min(high, max(low, value)), low=low, high=high))
     return shares
 
 
@@ -147,6 +151,8 @@ def _unsettled(batch: float, share: Interval, found: Posterior, levels: Levels) 
         return None
     if float(found.step_weight[-1]) > 0.2 and batch > levels.batch[-2]:
         return "the last step up may be another kernel: one more doubling would tell"
+    if found.slowing > 0.3:
+        return "growth slows down and may pick up again, as experts make it: a larger batch would tell"
     if found.misfit > 0.04:
         return f"the levels scatter by {100.0 * found.misfit:.0f} % about any curve"
     return "too few windows for their scatter: more of them, or more doublings, would tell"

@@ -7,6 +7,7 @@ f ÷ (f + m·B), for the larger of two roofs it is 1 below the knee and 0 above.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -34,9 +35,9 @@ SPREAD_COST = (0.0, 0.3)
 """Cost of a sequence beside a roofline, in units of its steep part: KV traffic, work on the host."""
 
 POWERS = (0.4, 0.7)
-EXPERTS = (1.0, 4.0, 16.0)
+EXPERTS = (0.8, 2.5, 8.0)
 """Weights of all experts beside what every token streams."""
-BESIDE_EXPERTS = (0.0, 0.15, 0.6, 2.0)
+BESIDE_EXPERTS = (0.0, 0.1, 0.35, 1.2)
 """Cost of all sequences of the largest batch beside what every token streams."""
 
 PARTS_OF_CONTEXT = (0.0, 0.5, 1.0)
@@ -58,6 +59,8 @@ class Shapes:
     log_prior: Array
     fixed: Array
     proportional: int
+    slowing: int
+    """So many of the last rows of both."""
 
     def refined(self, log_weight: Array) -> Array:
         """Weights of the finer shapes, which sum to 1, from log weights of the shapes."""
@@ -69,6 +72,13 @@ class Shapes:
 
 def shapes_at(batch: Array, context: Array) -> Shapes:
     """Every shape at these batches; contexts may be NaN, and are then taken to be alike."""
+    return _shapes(batch.tobytes(), context.tobytes())
+
+
+@lru_cache(maxsize=8)
+def _shapes(batch_bytes: bytes, context_bytes: bytes) -> Shapes:
+    """Kept, because the devices and phases of a job are judged on the same curve."""
+    batch, context = np.frombuffer(batch_bytes), np.frombuffer(context_bytes)
     low, high = float(batch.min()), float(batch.max())
     coarse, fine = (np.geomspace(low * LOWEST, high * HIGHEST, count) for count in (BATCHES, _fine(BATCHES)))
     loads = _loads(batch, context)
@@ -84,6 +94,7 @@ def shapes_at(batch: Array, context: Array) -> Shapes:
             + [1.0 - grown / found for _, (found, grown) in others]
         ),
         proportional=len(step),
+        slowing=len(others[-1][1][0]),
     )
 
 
@@ -131,7 +142,7 @@ def _slowing(batch: Array, low: float, high: float) -> tuple[Array, Array]:
     x = batch / np.geomspace(low / 10.0, high * 10.0, 24)[:, None]
     steps = [1.0 + x**power for power in POWERS]
     grown = [power * x**power for power in POWERS]
-    x = batch / np.geomspace(low, high, 12)[:, None]
+    x = batch / np.geomspace(low, high, 16)[:, None]
     untouched = np.exp(-x)
     for experts in EXPERTS:
         for cost in BESIDE_EXPERTS:

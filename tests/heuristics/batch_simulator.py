@@ -34,10 +34,12 @@ class Run:
     step_s: StepTime
     largest: float
     middle: float
+    near: float = 1.0005
+    """Between this and its inverse the growth is taken."""
 
     def fixed_share(self, batch: float) -> float:
         """1 − d log step ÷ d log batch at a batch."""
-        near = np.array([batch / 1.0005, batch * 1.0005])
+        near = np.array([batch / self.near, batch * self.near])
         alike = np.abs(np.log(self.curve.batch / batch)) < 0.07
         context = self.curve.context_tokens[alike].mean() if alike.any() else np.nan
         low, high = np.log(self.step_s(near, np.full(2, context)))
@@ -163,7 +165,7 @@ def _replaced(seen: Seen, **changes: object) -> Seen:
 
 def _capped(chance: Chance) -> Seen:
     """Concurrency doubles up to 256; the cache holds no more than so many sequences, and preempting costs."""
-    cap = float(np.round(2.0 ** chance.uniform(3.3, 6.0)))
+    cap = float(np.round(2.0 ** chance.uniform(4.2, 7.0)))
     offered = np.repeat(2.0 ** np.arange(9), WINDOWS)
     batch = np.minimum(offered, cap)
     drift = np.where(offered > cap, np.exp(-np.abs(chance.normal(0.0, 0.02, batch.size))), 1.0)
@@ -256,8 +258,14 @@ def _buckets(chance: Chance) -> Run:
         small = 2.0 ** np.ceil(np.log2(np.maximum(1.0, batch)))
         return inner(np.where(batch <= 8.0, small, 8.0 * np.ceil(batch / 8.0)), context)
 
+    def smooth(batch: Array, context: Array) -> Array:
+        """Over half a doubling to each side: what stays within a bucket is no part that stays."""
+        around = batch[:, None] * 2.0 ** np.linspace(-0.5, 0.5, 401)
+        found: Array = padded(around, context[:, None]).mean(axis=1)
+        return found
+
     run = look(chance, padded, Seen(batch=batch, context=np.full(batch.size, np.nan)))
-    return Run(curve=run.curve, step_s=inner, largest=run.largest, middle=run.middle)
+    return Run(curve=run.curve, step_s=smooth, largest=run.largest, middle=run.middle, near=2.0)
 
 
 def _all_at_once(chance: Chance) -> Run:
