@@ -16,11 +16,11 @@ from heuristics.arrays import Array, Flags, Rows
 from heuristics.batch_levels import Levels
 from heuristics.batch_shapes import shapes_at
 
-MISFITS = np.array([0.003, 0.01, 0.025, 0.06, 0.15])
+MISFITS = np.array([0.003, 0.01, 0.025, 0.06, 0.15, 0.5])
 """Relative deviation of a level from any shape: what the scatter of its windows does not explain."""
 
-MISFIT_PRIOR = np.array([0.3, 0.3, 0.22, 0.12, 0.06])
-BENT_PRIOR = np.array([0.0, 0.3, 0.4, 0.2, 0.1]) + 1e-9
+MISFIT_PRIOR = np.array([0.3, 0.3, 0.21, 0.11, 0.05, 0.03])
+BENT_PRIOR = np.array([1e-9, 0.3, 0.38, 0.2, 0.09, 0.03])
 """Of shapes that bend: the library holds too few of them for one to be exact."""
 
 GLANCE = 2
@@ -49,7 +49,7 @@ class Posterior:
 
     ``step_weight`` (levels − 1,) is the probability that the kernels change above each level, ``step_size`` the mean
     of the logarithm by which the step's time then jumps, and ``step_error`` its standard deviation. ``misfit`` is the
-    mean relative deviation of levels from the curve, ``bent`` the probability that it is no sum of a constant and a
+    typical relative deviation of levels from the curve, ``bent`` the probability that it is no sum of a constant and a
     proportional part, ``slowing`` that its growth slows down somewhere.
     """
 
@@ -96,7 +96,9 @@ def posterior_of(levels: Levels, others: Levels) -> Posterior:
         step_weight=by_step / whole,
         step_size=first / safe,
         step_error=np.sqrt(np.maximum(0.0, second / safe - (first / safe) ** 2)),
-        misfit=float(sum(s * w.sum() * m for s, (_, w), m in zip(share, weights, MISFITS, strict=True)) / whole),
+        misfit=float(
+            np.exp(sum(s * w.sum() * m for s, (_, w), m in zip(share, weights, np.log(MISFITS), strict=True)) / whole)
+        ),
         bent=float(by_shape[bent].sum() / whole),
         slowing=float(by_shape[-shapes.slowing :].sum() / whole),
     )

@@ -104,7 +104,10 @@ class BatchFit:
         return self.levels[-1] if self.levels else None
 
     def fixed_share_at(self, batch: float) -> Interval | None:
-        """The fixed share at any batch: between levels by the logarithm of the batch, beyond them as at the end."""
+        """The fixed share at any batch: between levels by the logarithm of the batch, above them as f + m·B goes on.
+
+        Below all of them it is that of the lowest, at least.
+        """
         known = [(level.batch, level.fixed_share) for level in self.levels if level.fixed_share is not None]
         if not known:
             return None
@@ -116,8 +119,13 @@ class BatchFit:
         def between(a: float, b: float) -> float:
             return (1.0 - part) * a + part * b
 
+        beyond = max(1.0, batch / high)
+
+        def grown(share: float) -> float:
+            return share / (share + (1.0 - share) * beyond)
+
         return Interval(
-            value=between(first.value, second.value),
-            low=between(first.low, second.low),
-            high=between(first.high, second.high),
+            value=grown(between(first.value, second.value)),
+            low=grown(between(first.low, second.low)),
+            high=grown(between(first.high, second.high)),
         )

@@ -67,7 +67,8 @@ class Shapes:
         curves = log_weight[: self.proportional].reshape(-1, BATCHES)
         fine = np.concatenate([_between(curves).ravel() - np.log(FINER), log_weight[self.proportional :]])
         weight: Array = np.exp(fine - fine.max())
-        return weight / weight.sum()
+        found: Array = weight / weight.sum()
+        return found
 
 
 def shapes_at(batch: Array, context: Array) -> Shapes:
