@@ -182,7 +182,7 @@ class LoadCurve:
 
     ``batch``: mean sequences in a step; ``step_s``: the window's time over its steps; ``context_tokens``: mean
     cached tokens a sequence, NaN where not known. ``offered``: sequences asked for at the same time, NaN where not
-    known. ``capped``: the KV cache was full, so that sequences had to wait or were put off.
+    known. ``capped``: the KV cache was full, so that sequences had to wait or were put off; None where nothing tells.
     """
 
     batch: Array

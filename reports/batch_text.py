@@ -64,8 +64,8 @@ def _facts(fit: BatchFit) -> Iterator[str]:
         yield from _taken_apart(fit, fit.parts)
     if fit.cap_batch is not None:
         yield (
-            f"* the batch stopped at {number(fit.cap_batch)} although more was asked for: the KV cache was full, and "
-            "what follows from that is no limit of compute"
+            f"* the batch stopped at {number(fit.cap_batch)} although more was asked for: the KV cache was full, or "
+            "the engine admits no more; either way the plateau is no limit of compute"
         )
     if fit.outliers:
         yield f"{fit.outliers} windows far from their like were not believed"
