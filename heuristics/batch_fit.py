@@ -67,7 +67,7 @@ def fit_batches(curve: LoadCurve, *, kv_s: Array | None = None) -> BatchFit:
     )
     if unfitted.reason is not None:
         return unfitted
-    found = posterior_of(levels, held)
+    found = posterior_of(levels, held.batch, held.context)
     if found.misfit > MOST_MISFIT:
         return replace(unfitted, reason=f"no curve fits: step times lie {100.0 * found.misfit:.0f} % off any")
     shares = _shares(found, np.concatenate([levels.batch, held.batch]))

@@ -21,7 +21,8 @@ from tests.heuristics.batch_simulation import recovered
 from tests.heuristics.batch_simulator import DOUBLINGS, FAMILIES
 from tests.heuristics.cases import H100, LLAMA_8B, serving
 
-RUNS, FEWER = 1000, 150
+RUNS, FEWER = 1000, 120
+"""Of the others a thousand runs each stand in docs/roofline.md."""
 
 
 def curve(batch: Array, step_s: Array, **more: Array) -> LoadCurve:
@@ -46,7 +47,7 @@ def noisy(seed: int, fixed: float = 0.4, windows: int = 5) -> LoadCurve:
         ("fixed and proportional", RUNS, 0.85, 0.98),
         ("kernel switch", RUNS, 0.75, 0.95),
         ("capped by the KV cache", RUNS, 0.55, 0.95),
-        ("warm-up", RUNS, 0.85, 0.98),
+        ("warm-up", FEWER, 0.80, 0.98),
         ("all at once", RUNS, 0.30, 0.70),
         ("KV traffic", FEWER, 0.80, 0.98),
         ("outliers", FEWER, 0.80, 0.98),
@@ -60,8 +61,8 @@ def noisy(seed: int, fixed: float = 0.4, windows: int = 5) -> LoadCurve:
 def test_the_fixed_share_comes_back(family: str, runs: int, told_largest: float, told_middle: float) -> None:
     """Of what is told, 95 % lie within 0.05 of the truth; and so much is told at all."""
     found = recovered(family, runs)
-    assert found.near_largest >= 0.95
-    assert found.near_middle >= 0.95
+    assert (found.near_largest or 0.0) >= 0.95
+    assert (found.near_middle or 0.0) >= 0.95
     assert found.covered >= 0.90
     assert found.told_largest >= told_largest
     assert found.told_middle >= told_middle
@@ -72,7 +73,7 @@ def test_what_only_a_larger_batch_would_tell_is_mostly_left_open(family: str) ->
     found = recovered(family, FEWER)
     assert found.told_largest < 0.45
     assert found.told_middle > 0.5
-    assert found.near_middle >= 0.95
+    assert (found.near_middle or 0.0) >= 0.95
     assert found.covered >= 0.90
 
 
@@ -80,8 +81,8 @@ def test_what_only_a_larger_batch_would_tell_is_mostly_left_open(family: str) ->
 def test_where_no_sum_of_two_parts_is_true_the_interval_still_holds(family: str) -> None:
     """Less than 95 % within 0.05: docs/roofline.md says how many."""
     found = recovered(family, FEWER)
-    assert found.near_largest >= 0.80
-    assert found.near_middle >= 0.85
+    assert (found.near_largest or 0.0) >= 0.80
+    assert (found.near_middle or 0.0) >= 0.85
     assert found.covered >= 0.90
 
 
