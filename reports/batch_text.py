@@ -9,14 +9,18 @@ from reports.lines import bullet, table, wrapped
 from reports.words import number, percent, seconds
 
 LEAST_BAR, MOST_BAR = 8, 30
+VARIED = 1.9
+"""Largest over smallest batch from which on a table by batch says anything."""
 _TABLE = 46
 """Columns that the figures beside the bars take."""
 FIXED, GROWING = "█", "░"
 
 
 def doubling(fit: BatchFit | None, columns: int) -> list[str]:
-    """The section's lines; none without a curve."""
+    """The section's lines; none without a curve, or where the batch hardly varied."""
     if fit is None or not fit.levels:
+        return []
+    if fit.parts is None and fit.cap_batch is None and fit.levels[-1].batch < VARIED * fit.levels[0].batch:
         return []
     return [*_levels(fit, columns), *(line for fact in _facts(fit) for line in bullet(fact, columns))]
 

@@ -345,6 +345,20 @@ def test_a_tiny_model_grows_like_one_bound_by_memory() -> None:
     assert parts(fit).knee_batch is not None
 
 
+BATCHED = [66.14, 97.42, 124.21, 129.60, 228.14, 443.64]
+"""Tokens a second of decode at batch 1 to 32, as llama.cpp's pull request 3545 tabulates them (prompt and output 128)."""
+
+
+def test_a_published_sweep_that_changes_kernels_midway_is_not_said_to_compute() -> None:
+    """A kernel whose time grows with the batch up to 8, and another that is flat from 16 on: throughput stalls between."""
+    fit = fit_batches(table(BATCHED))
+    gains = [level.gain.value for level in fit.levels if level.gain is not None]
+    assert gains == pytest.approx([1.47, 1.27, 1.04, 1.76, 1.94], abs=0.01)
+    assert all(level.unsettled is not None for level in fit.levels)
+    assert fit.levels[-1].fixed_share is not None
+    assert fit.levels[-1].fixed_share.high > 0.9
+
+
 def test_a_ragged_table_is_left_open() -> None:
     fit = fit_batches(table(LLAMA))
     assert all(level.unsettled is not None for level in fit.levels[4:])

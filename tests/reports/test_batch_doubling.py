@@ -67,6 +67,11 @@ def test_decode_tells_it_where_the_whole_does_not(told: Diagnosis) -> None:
     assert replace(apart, phases={}).batch_fit is None
 
 
+def test_a_batch_that_hardly_varied_is_no_section(told: Diagnosis) -> None:
+    still = fit_batches(curve(np.array([7.8, 7.9, 8.0, 8.1]), np.full(4, 0.01)))
+    assert "Batch doubling" not in as_text.render(replace(told, whole=replace(told.whole, batch_fit=still)))
+
+
 def test_nothing_is_said_without_a_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     diagnosis = answered("memory", tmp_path).diagnosis
