@@ -278,6 +278,23 @@ def test_the_measured_batch_counts_and_not_the_concurrency() -> None:
     assert last.fixed_share.value == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.parametrize("part", [0.78, 0.87, 0.95])
+def test_requests_that_come_and_go_are_no_cap(part: float) -> None:
+    """With so many at the door a part of them is always between two requests; the batch grows all the same."""
+    offered = np.repeat(DOUBLINGS, 4)
+    fit = fit_batches(curve(part * offered, 0.01 + 0.0001 * part * offered, offered=offered))
+    assert fit.cap_batch is None
+    assert not any(level.capped for level in fit.levels)
+
+
+@pytest.mark.parametrize("cap", [17.0, 20.0, 31.0])
+def test_a_batch_that_stalls_is_a_cap(cap: float) -> None:
+    offered = np.repeat(2.0 ** np.arange(8), 4)
+    batch = np.minimum(offered, cap)
+    fit = fit_batches(curve(batch, 0.01 + 0.0001 * batch, offered=offered))
+    assert fit.cap_batch == pytest.approx(cap)
+
+
 def test_what_an_engine_says_of_its_cache_is_believed() -> None:
     batch = np.repeat(DOUBLINGS, 3)
     fit = fit_batches(curve(batch, 0.01 + 0.0001 * batch, capped=batch >= 128.0))
@@ -346,11 +363,11 @@ def test_a_tiny_model_grows_like_one_bound_by_memory() -> None:
 
 
 BATCHED = [66.14, 97.42, 124.21, 129.60, 228.14, 443.64]
-"""Tokens a second of decode at batch 1 to 32, as llama.cpp's pull request 3545 tabulates them (prompt and output 128)."""
+"""Tokens a second of decode at batch 1 to 32, as llama.cpp's pull request 3545 tabulates them."""
 
 
 def test_a_published_sweep_that_changes_kernels_midway_is_not_said_to_compute() -> None:
-    """A kernel whose time grows with the batch up to 8, and another that is flat from 16 on: throughput stalls between."""
+    """A kernel whose time grows with the batch up to 8, and another that is flat from 16 on."""
     fit = fit_batches(table(BATCHED))
     gains = [level.gain.value for level in fit.levels if level.gain is not None]
     assert gains == pytest.approx([1.47, 1.27, 1.04, 1.76, 1.94], abs=0.01)
