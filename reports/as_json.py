@@ -14,6 +14,7 @@ from heuristics.subject import Subject
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Relation
 from reports.advice_json import advice_of
+from reports.batch_json import doubling_of
 from reports.ranking_json import ranking_of
 from reports.roofline_json import candidates_of, forecast_of, headroom_of
 from reports.words import filled, rounded
@@ -80,6 +81,8 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         "next_measurement": whole.next_measurement,
         "warnings": list(diagnosis.warnings),
     }
+    if diagnosis.batch_fit is not None:
+        found["batch_doubling"] = doubling_of(diagnosis.batch_fit)
     if diagnosis.forecast is not None:
         found["roofline"] = forecast_of(diagnosis.forecast)
     if diagnosis.candidates:

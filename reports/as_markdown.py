@@ -11,6 +11,7 @@ from heuristics.simplex import SHARES
 from heuristics.verdict import Diagnosis, Verdict
 from reports.advice_text import HEAD, cells
 from reports.as_text import MOST_ROWS, WIDEST, distance, job_facts, missing_facts, of_device, time_split
+from reports.batch_text import doubling
 from reports.ranking_text import sections as ranking_sections
 from reports.roofline_text import headline, sections
 from reports.words import conclusion, count, filled, percent
@@ -47,6 +48,8 @@ def render(diagnosis: Diagnosis) -> str:
         both = chain(sections(forecast, diagnosis.candidates, WIDEST), ranking_sections(diagnosis.ranking, WIDEST))
         for title, lines in both:
             parts += [f"### {title}", "", "```", *(line[2:] for line in lines), "```", ""] if lines else []
+    if curve := doubling(diagnosis.batch_fit, WIDEST):
+        parts += ["### Batch doubling", "", "```", *(line[2:] for line in curve), "```", ""]
     if whole.evidence:
         parts += [f"### Evidence{of_device(whole)}", ""]
         for item in whole.evidence:

@@ -12,6 +12,7 @@ from heuristics.subject import Subject
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Regime, Share
 from reports.advice_text import told
+from reports.batch_text import doubling
 from reports.lines import bullet, wrapped
 from reports.ranking_text import sections as ranking_sections
 from reports.roofline_text import facts, headline, sections
@@ -85,6 +86,7 @@ def _sections(diagnosis: Diagnosis, columns: int) -> Iterator[tuple[str, list[st
         yield from ranking_sections(diagnosis.ranking, columns)
     yield "Phases", _phases(diagnosis, columns)
     yield "Devices", _devices(diagnosis, columns)
+    yield "Batch doubling", doubling(diagnosis.batch_fit, columns)
     yield f"Evidence{whose}", [line for item in whole.evidence for line in _evidence(item, columns)]
     every = rows(whole)
     for title, level in (("Kernels", Level.KERNEL), ("Operations", Level.OPERATION)):

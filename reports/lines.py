@@ -27,7 +27,7 @@ def wrapped(text: str, columns: int, first: str, others: str) -> list[str]:
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
-def columned(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left: set[int]) -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left: set[int]) -> list[str]:
     """Aligned columns; those on the right are left out where there is no room."""
     if not rows:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from heuristics.ranking import By, Flip, Offer, Ranking
-from reports.lines import bullet, columned
+from reports.lines import bullet, table
 from reports.words import number
 
 MOST_FLIPS = 6
@@ -33,7 +33,7 @@ def _by_batch(found: Ranking, columns: int) -> list[str]:
         held = {name: o.tokens_per_usd or 0.0 for name, o in offers.items() if o.fits is not False}
         most = max(held.values(), default=0.0)
         rows.append((number(batch), *(_cell(offers[name], most, len(names) > 1) for name in names)))
-    return columned(("batch", *names), rows, columns, left=set())
+    return table(("batch", *names), rows, columns, left=set())
 
 
 def _cell(offer: Offer, most: float, several: bool) -> str:

@@ -9,7 +9,7 @@ from heuristics.crossover import Crossover
 from heuristics.operations import Load, Phase
 from heuristics.step import Forecast, Point
 from heuristics.verdict import Diagnosis
-from reports.lines import bullet, columned
+from reports.lines import bullet, table
 from reports.words import number, percent, scaled, seconds
 
 LEAST_BAR, MOST_BAR = 8, 40
@@ -112,7 +112,7 @@ def _operations(found: Forecast, columns: int) -> list[str]:
         )
         for op in sorted(found.operations, key=lambda op: -op.roof_s(bandwidth, peak))
     ]
-    return columned(("time", "operation", "bound by", "FLOP/B", "bytes", "FLOPs"), rows, columns, left={1, 2})
+    return table(("time", "operation", "bound by", "FLOP/B", "bytes", "FLOPs"), rows, columns, left={1, 2})
 
 
 def _crossovers(found: Forecast, columns: int) -> list[str]:
@@ -132,7 +132,7 @@ def _crossovers(found: Forecast, columns: int) -> list[str]:
     ]
     if len(rows) > 1:
         lines += bullet("linear layers together, by arithmetic and stored width:", columns)
-        lines += columned(("type", "bits", "ridge", "batch"), rows, columns, left={0})
+        lines += table(("type", "bits", "ridge", "batch"), rows, columns, left={0})
     return lines
 
 
@@ -180,7 +180,7 @@ def _candidates(found: Sequence[Candidate], columns: int) -> list[str]:
         )
         for c in found
     ]
-    return columned(("device", "tokens/s", "step", "at the roof", ""), rows, columns, left={0, 4})
+    return table(("device", "tokens/s", "step", "at the roof", ""), rows, columns, left={0, 4})
 
 
 def _costs(found: Sequence[Candidate], columns: int) -> list[str]:
@@ -194,7 +194,7 @@ def _costs(found: Sequence[Candidate], columns: int) -> list[str]:
         )
         for c in by_cost(found)
     ]
-    return columned(("device", "$/M tokens", "at the roof", "$/h", ""), rows, columns, left={0, 4})
+    return table(("device", "$/M tokens", "at the roof", "$/h", ""), rows, columns, left={0, 4})
 
 
 def lines_of(rows: Sequence[tuple[int, str, Diagnosis | None, str | None]]) -> str:
