@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from heuristics.candidates import Candidate
 from heuristics.claims import Bound, RatioBound
@@ -14,6 +15,9 @@ from heuristics.roofs import Device, Roofs
 from heuristics.step import Forecast
 from heuristics.subject import Subject
 from heuristics.vocabulary import Cause, Limit, Regime, Share
+
+if TYPE_CHECKING:
+    from heuristics.probed import Probe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,8 @@ class Diagnosis:
     """What follows from numbers alone, where those were given."""
     candidates: tuple[Candidate, ...] = ()
     """Of several devices, or with prices: fastest first."""
+    probe: Probe | None = None
+    """A step function measured over batches, where that is what was judged."""
     warnings: tuple[str, ...] = ()
     tool_version: str = ""
     created_at: str = ""

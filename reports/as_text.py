@@ -12,6 +12,8 @@ from heuristics.subject import Subject
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Regime, Share
 from reports.lines import bullet, wrapped
+from reports.probe_text import table as probe_table
+from reports.probe_text import title as probe_title
 from reports.roofline_text import facts, headline, sections
 from reports.words import conclusion, count, filled, part_of_time, percent, scaled, seconds
 
@@ -76,6 +78,8 @@ def _sections(diagnosis: Diagnosis, columns: int) -> Iterator[tuple[str, list[st
     whose = of_device(whole)
     yield "Job", [line for fact in job_facts(diagnosis) for line in bullet(fact, columns)]
     yield "Not read", [line for fact in missing_facts(diagnosis) for line in bullet(fact, columns)]
+    if diagnosis.probe is not None:
+        yield probe_title(diagnosis.probe), probe_table(diagnosis.probe)
     forecast = diagnosis.forecast
     if forecast is not None:
         yield from sections(forecast, diagnosis.candidates, columns)

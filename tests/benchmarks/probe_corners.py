@@ -1,0 +1,100 @@
+"""The probe on this machine's processors, at corners whose regime is known by construction, and the knee of a product.
+
+``python -m tests.benchmarks.probe_corners [--times N] [--threads N]`` needs torch. It says how often each corner was
+labelled as built; nothing is asserted. Large weights are over twice the last-level cache, so that they are streamed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from collectors.calibration.machine import this_machine
+from diagnose import ProbeResult, probe
+
+LEAST_WEIGHTS_BYTES = 1 << 28
+ROTATED_CACHES = 2.5
+
+
+def main() -> None:
+    """Probe every corner so many times."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--seconds", type=float, default=0.5)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    torch.manual_seed(0)
+    hits: dict[str, list[str]] = {}
+    for turn in range(asked.times):
+        for name, built_for, found in corners(asked.seconds):
+            if turn == 0:
+                print(f"== {name}\n{found}")
+            for row in found.batches:
+                wanted = built_for.get(row.batch)
+                if wanted is None:
+                    continue
+                verdict = row.judgement.verdict
+                label = "none" if verdict is None else verdict.regime.value
+                mark = "as built" if label == wanted else f"built for {wanted}"
+                hits.setdefault(f"{name}, batch {row.batch}", []).append("hit" if label == wanted else label)
+                print(f"-> {name}, batch {row.batch}: {label}, {mark}", flush=True)
+    for name, labels in hits.items():
+        others = [label for label in labels if label != "hit"]
+        print(f"{name}: {labels.count('hit')} of {len(labels)} as built{f', else {others}' if others else ''}")
+
+
+def corners(seconds: float) -> Iterator[tuple[str, dict[int, str], ProbeResult]]:
+    """(name, regime by batch that it was built for, what the probe found)."""
+    weights_bytes = max(LEAST_WEIGHTS_BYTES, ROTATED_CACHES * (this_machine().last_level_cache_bytes or 0.0))
+    edge = 256 * round((weights_bytes / 4.0) ** 0.5 / 256)
+    large = torch.nn.Linear(edge, edge, bias=False)
+    wide = {b: torch.randn(b, edge) for b in (1, 2, 4, 8, 16, 32, 64, 128, 256)}
+    found = probe(large, make_inputs=wide.__getitem__, batches=wide, model=large, seconds=seconds)
+    yield f"one product of {edge} x {edge}", {1: "memory", 128: "compute", 256: "compute"}, found
+    print(f"-> knee: {knee(found)}")
+
+    del large, wide
+    tiny = stack(layers=8, hidden=64)
+    small = {b: torch.randn(b, 64) for b in (1, 2, 4, 8)}
+    yield "8 layers of 64", {1: "latency"}, probe(tiny, make_inputs=small.__getitem__, batches=small, seconds=seconds)
+
+    waiting = {1: torch.randn(1, 64)}
+
+    def late(x: Any) -> Any:
+        time.sleep(0.005)
+        return tiny(x)
+
+    yield "5 ms on the host a step", {1: "latency"}, probe(late, make_inputs=waiting.__getitem__, batches=[1])
+
+
+def stack(*, layers: int, hidden: int) -> torch.nn.Module:
+    """Feed-forward blocks with a norm, as small as a dispatch."""
+    block = [
+        torch.nn.Sequential(
+            torch.nn.LayerNorm(hidden),
+            torch.nn.Linear(hidden, 4 * hidden),
+            torch.nn.SiLU(),
+            torch.nn.Linear(4 * hidden, hidden),
+        )
+        for _ in range(layers)
+    ]
+    return torch.nn.Sequential(*block)
+
+
+def knee(found: ProbeResult) -> str:
+    """The first batch from which every doubling gains less than 1.3 times."""
+    rows = found.batches
+    gains = [(b.batch, b.tokens_per_s / a.tokens_per_s) for a, b in pairwise(rows)]
+    at = next((b for i, (b, _) in enumerate(gains) if all(g < 1.3 for _, g in gains[i:])), None)
+    told = ", ".join(f"{b}: x{gain:.2f}" for b, gain in gains)
+    return f"{'none' if at is None else f'batch {at}'} (gain to each batch {told})"
+
+
+if __name__ == "__main__":
+    main()
