@@ -2,12 +2,13 @@
 
 Every batch is warmed up first, until its steps no longer become faster. Then come rounds: in each every batch is
 measured once, in an order of its own, over a group of steps between two synchronisations. A round in which a thread of
-this process waited for a CPU was disturbed by others: the calm ones count, or the calmest where those are too few.
+this process waited for a CPU was disturbed by others: the calm ones count, or the calmest where those are too few even
+after more rounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from statistics import median, quantiles
@@ -24,6 +25,8 @@ MOST_STEPS = 10_000
 UNDISTURBED = 0.02
 """Part of a group's time, over the threads, for which they may wait for a CPU."""
 FEWEST_CALM = 3
+MOST_PATIENCE = 3
+"""So many times the rounds are taken at most, until every batch has calm ones."""
 AHEAD = 1.5
 """The device is held back for so many times what queueing a step takes."""
 
@@ -103,8 +106,13 @@ def _waiting(group: Group, threads: int) -> float:
     return (group.waited_s or 0.0) / (group.wall_s * threads)
 
 
-def measure(runs: Mapping[int, Run], backend: Backend, plan: Plan) -> list[Timing]:
-    """Times of every batch, in ascending order of batches. Graphs are captured largest first, to share memory."""
+def measure(
+    runs: Mapping[int, Run], backend: Backend, plan: Plan, between: Callable[[], object] = lambda: None
+) -> list[Timing]:
+    """Times of every batch, in ascending order of batches. ``between`` is called before every round.
+
+    Graphs are captured largest first, to share memory.
+    """
     timings = {b: _warmed(b, run, backend, plan) for b, run in sorted(runs.items(), reverse=True)}
     if plan.graph:
         for timing in timings.values():
@@ -114,8 +122,11 @@ def measure(runs: Mapping[int, Run], backend: Backend, plan: Plan) -> list[Timin
             else:
                 timing.replay = captured
     order = Random(plan.seed)
-    for _ in range(plan.rounds):
-        batches = list(timings)
+    for turn in range(MOST_PATIENCE * plan.rounds):
+        batches = [b for b, timing in timings.items() if turn < plan.rounds or timing.disturbed]
+        if not batches:
+            break
+        between()
         order.shuffle(batches)
         for batch in batches:
             timings[batch].groups.append(_group(timings[batch], backend, plan))

@@ -89,8 +89,9 @@ def probe(
         batches: sequences in a step, at which to measure; in turns, so the inputs of all are kept meanwhile.
         batch: the one that the result as a whole is about, the largest unless stated.
         device: "cpu", "cuda" or "cuda:1"; where the model's parameters, the inputs or the step's result are.
-        model: the torch module, whose parameters are then known as weights; or a config.json, its folder, a GGUF, a
-            cached id or a ``ModelShape``, from which FLOPs and bytes follow instead of being counted.
+        model: the torch module, if ``step`` is not it, whose parameters are then known as weights; or a config.json,
+            its folder, a GGUF, a cached id or a ``ModelShape``, from which FLOPs and bytes follow instead of being
+            counted.
         flops, bytes: of one step, where they are not to be counted; a number, a mapping or a function of the batch.
         context_tokens: tokens each sequence has cached, or brings in prefill.
         phase: "decode" or "prefill": also what the NVTX ranges are called.
@@ -111,7 +112,7 @@ def probe(
     torch = torch_itself()
     listed, chosen = batches_of(batches, batch)
     plan = plan_of(phase_of(phase), warmup, seconds, repeats, graph)
-    known = model_of(model)
+    known = model_of(step if model is None and hasattr(step, "parameters") else model)
     given = given_by(gpu, dtype, bandwidth_gb_s, tflops, None, known.shape)
     with ExitStack() as scope:
         scope.enter_context(torch.no_grad())
@@ -130,7 +131,7 @@ def probe(
         from collectors.probe.rounds import measure
 
         backend = _backend(torch, index, nvtx=nvtx)
-        timings = measure(runs, backend, replace(plan, threads=surroundings.threads or 1))
+        timings = measure(runs, backend, replace(plan, threads=surroundings.threads or 1), surroundings.glance)
         measured = Measured(
             phase=plan.phase,
             device=surroundings.device,

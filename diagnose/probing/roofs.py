@@ -8,14 +8,12 @@ from heuristics.assemble import Given
 from heuristics.roofs import Device, Roofs, device_roofs, measured_roofs
 from heuristics.vocabulary import Dtype
 
-HALF_S = 0.8
-"""Seconds of calibration before the steps, and again after them."""
-
 
 class Processors:
     """The host's CPUs, with as many threads as torch uses."""
 
     def __init__(self, torch: Any, dtype: Dtype | None, *, calibrate: bool | None, given: Given) -> None:
+        from collectors.calibration.brief import BriefCalibration
         from collectors.calibration.machine import this_machine
         from collectors.calibration.store import NoCalibration, load
         from collectors.probe.device import processor
@@ -23,26 +21,23 @@ class Processors:
         machine = this_machine()
         self.device: Device = processor(machine)
         self.threads: int | None = int(torch.get_num_threads())
-        self._torch, self._dtype = torch, dtype
+        self._dtype = dtype
         stored = load(machine)
         self._stored = None if isinstance(stored, NoCalibration) else stored
         stated = given.part is not None or (given.bandwidth_bytes_per_s is not None and given.flops_per_s is not None)
-        self._measures = calibrate or (calibrate is None and self._stored is None and not stated)
-        self._first = self._brief() if self._measures else None
+        measures = calibrate or (calibrate is None and self._stored is None and not stated)
+        self._brief = BriefCalibration(torch, ("fp32",) if dtype is None else (dtype.value,)) if measures else None
+
+    def glance(self) -> None:
+        """Measure the roofs for a moment, where they are to be measured."""
+        if self._brief is not None:
+            self._brief.glance()
 
     def roofs(self) -> Roofs | None:
-        """To be asked after the steps: then the second half of the calibration is made."""
-        if self._first is not None:
-            from collectors.calibration.brief import better
-
-            return better(self._first, self._brief()).roofs(threads=self.threads, dtype=self._dtype)
+        """Those measured, else those stored; None where there are neither."""
+        if self._brief is not None:
+            return self._brief.calibration().roofs(threads=self.threads, dtype=self._dtype)
         return None if self._stored is None else self._stored.roofs(threads=self.threads, dtype=self._dtype)
-
-    def _brief(self) -> Any:
-        from collectors.calibration.brief import brief
-
-        types = ("fp32",) if self._dtype is None else (self._dtype.value,)
-        return brief(self._torch, types=types, seconds=HALF_S)
 
 
 class CudaDevice:
@@ -55,6 +50,9 @@ class CudaDevice:
 
         self.device: Device = cuda_device(torch, index)
         self._torch, self._index, self._dtype, self._measures = torch, index, dtype, bool(calibrate)
+
+    def glance(self) -> None:
+        """Kernels of a device are measured at once, when its roofs are asked for."""
 
     def roofs(self) -> Roofs | None:
         """Measured ones; None leaves it to what is known of the device."""
