@@ -41,5 +41,5 @@ class Probe:
     batch: int
     batches: tuple[ProbedBatch, ...]
     threads: int | None = None
-    counted: str | None = None
-    """How FLOPs and bytes are known; None where they are not."""
+    work: str | None = None
+    """How FLOPs and bytes are known: counted, stated, or from the model's shape; None where they are not."""

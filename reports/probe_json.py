@@ -16,8 +16,8 @@ def probe_of(probe: Probe) -> Json:
     found: Json = {"phase": probe.phase.value, "device": probe.device, "batch": probe.batch}
     if probe.threads is not None:
         found["threads"] = probe.threads
-    if probe.counted is not None:
-        found["counted"] = probe.counted
+    if probe.work is not None:
+        found["work"] = probe.work
     return found | {"batches": [flat(row) for row in probe.batches]}
 
 

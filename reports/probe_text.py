@@ -14,17 +14,11 @@ def title(probe: Probe) -> str:
 
 
 def table(probe: Probe) -> list[str]:
-    """A line a batch; columns of times that were not taken are left out."""
+    """A line a batch; columns of times that were not taken are left out, and the spread where there is no room."""
     on_device = any(row.device_s is not None for row in probe.batches)
     in_graph = any(row.graph_s is not None for row in probe.batches)
-    heads = [
-        "batch",
-        "step",
-        *(["device"] if on_device else []),
-        *(["graph"] if in_graph else []),
-        "spread",
-        "tokens/s",
-    ]
+    times = ["step", *(["device"] if on_device else []), "graph" if in_graph else "spread"]
+    heads = ["batch", *times, "tokens/s"]
     found = ["  " + " ".join(f"{head:>{_width(head)}}" for head in heads) + "  regime"]
     for row in probe.batches:
         cells = {
@@ -38,17 +32,18 @@ def table(probe: Probe) -> list[str]:
         mark = "  <- judged" if row.batch == probe.batch and len(probe.batches) > 1 and not in_graph else ""
         found.append("  " + " ".join(f"{cells[head]:>{_width(head)}}" for head in heads) + f"  {_regime(row)}{mark}")
     if in_graph:
-        found.append("  regimes are of the graph's replay, in brackets of the step as it is")
+        found.append("  regimes are of the graph's replay, in brackets of the step as it is launched")
     return found
 
 
 def _width(head: str) -> int:
-    return {"batch": 6, "spread": 6, "tokens/s": 9}.get(head, 8)
+    return {"batch": 6, "spread": 6, "tokens/s": 9}.get(head, 7)
 
 
 def _regime(row: ProbedBatch) -> str:
     said = _named(row.judgement)
-    return said if row.eager is None else f"{said} ({_named(row.eager)})"
+    eager = row.eager.verdict if row.eager is not None else None
+    return said if eager is None else f"{said} ({eager.regime.value})"
 
 
 def _named(judgement: Judgement) -> str:

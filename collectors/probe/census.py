@@ -9,7 +9,7 @@ operands and results of products count as well. What passes between other operat
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -30,12 +30,13 @@ MOST_KINDS = 64
 class Counted:
     """What one step does. ``dtype`` is the arithmetic of most FLOPs, ``weight_bits`` the mean width of its weights.
 
-    ``reason`` says why there is nothing, or less than everything.
+    ``how``: counted, or stated by the caller. ``reason`` says why there is nothing, or less than everything.
     """
 
     operations: tuple[Operation, ...] = ()
     dtype: Dtype | None = None
     weight_bits: float = 16.0
+    how: str = "counted"
     reason: str | None = None
 
     @property
@@ -190,9 +191,7 @@ def stated(found: Counted, flops: float | None, moved: float | None) -> Counted:
         weight_bytes=weights,
         activation_bytes=needed - weights,
     )
-    return Counted(
-        operations=(step,), dtype=found.dtype, weight_bits=found.weight_bits, reason=None if flops else found.reason
-    )
+    return replace(found, operations=(step,), how="stated", reason=None if flops else found.reason)
 
 
 def arithmetic(dtype: str, *, tf32: bool = False) -> Dtype | None:

@@ -46,18 +46,24 @@ def judged(measured: Measured, given: Given) -> tuple[ProbedBatch, ...]:
 
 
 def curve_of(timings: Sequence[Timing], context_tokens: float | None) -> LoadCurve:
-    """Step times by batch."""
+    """Every calm group of steps as a window of its own."""
     context = np.nan if context_tokens is None else context_tokens
+    points = [(float(t.batch), seconds) for t in timings for seconds in t.times(judged_time(t))]
     return LoadCurve(
-        batch=np.array([float(t.batch) for t in timings]),
-        step_s=np.array([step_s(t) for t in timings]),
-        context_tokens=np.full(len(timings), context),
+        batch=np.array([batch for batch, _ in points]),
+        step_s=np.array([seconds for _, seconds in points]),
+        context_tokens=np.full(len(points), context),
     )
 
 
+def judged_time(timing: Timing) -> str:
+    """Which of a group's times is judged: the replay of the graph where there is one, else the step as it is."""
+    return "step_s" if timing.replay is None else "graph_s"
+
+
 def step_s(timing: Timing) -> float:
-    """What is judged: the replay of the graph where there is one, else the step as it is."""
-    found = timing.median_s("graph_s") or timing.median_s("step_s")
+    """The time that is judged."""
+    found = timing.median_s(judged_time(timing))
     assert found is not None
     return found
 
@@ -66,7 +72,7 @@ def _row(timing: Timing, measured: Measured, given: Given) -> ProbedBatch:
     eager_s, graph_s = timing.median_s("step_s"), timing.median_s("graph_s")
     assert eager_s is not None
     device_s = timing.median_s("device_s")
-    name = "step_s" if graph_s is None else "graph_s"
+    name = judged_time(timing)
     judgement = _judgement(timing, graph_s or eager_s, timing.spread(name), device_s, None, measured, given)
     eager = None
     if graph_s is not None:

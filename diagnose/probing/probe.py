@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from diagnose import __version__
 from diagnose.given import given_by
 from diagnose.probing.arguments import (
     Amount,
@@ -23,11 +21,11 @@ from diagnose.probing.arguments import (
     torch_itself,
     watched_by,
 )
-from diagnose.probing.cases import ENGINE, Measured, judged
+from diagnose.probing.cases import Measured, judged
 from diagnose.probing.roofs import CudaDevice, Processors
+from diagnose.probing.whole import diagnosis_of
 from diagnose.result import Result
-from heuristics.probed import Probe, ProbedBatch
-from heuristics.verdict import Diagnosis
+from heuristics.probed import ProbedBatch
 
 if TYPE_CHECKING:
     import pandas
@@ -146,7 +144,7 @@ def probe(
             measured = replace(measured, window=_window(torch, measured, backend))
         roofs = surroundings.roofs()
     rows = judged(measured, replace(given, dtype=arithmetic, roofs=roofs))
-    return ProbeResult(_diagnosis(measured, rows, known, _notes(measured)))
+    return ProbeResult(diagnosis_of(measured, rows, known))
 
 
 def _backend(torch: Any, index: int | None, *, nvtx: bool) -> Backend:
@@ -163,7 +161,7 @@ def _counted(torch: Any, run: Run, known: Model, flops: Amount, moved: Amount, b
 
     told = amount_at(flops, batch, "flops"), amount_at(moved, batch, "bytes")
     if known.shape is not None and told == (None, None):
-        return Counted(reason="follows from the model's shape")
+        return Counted()
     found = Counted() if None not in told else count(torch, run, known.module)
     return stated(found, *told)
 
@@ -176,54 +174,3 @@ def _window(torch: Any, measured: Measured, backend: Backend) -> Window:
     from diagnose.probing.cases import step_s
 
     return traced(torch, run, backend, step_s(timing))
-
-
-def _notes(measured: Measured) -> list[str]:
-    """What to mind about the measuring."""
-    found = []
-    watcher = watched_by()
-    if watcher is not None:
-        found.append(
-            f"a profiler is in this process ({watcher}): its times are not the step's; take the verdict from its export"
-        )
-    unsteady = [str(t.batch) for t in measured.timings if not t.steady]
-    if unsteady:
-        found.append(f"steps still became faster when warming up ended, at batch {', '.join(unsteady)}: give warmup=")
-    disturbed = [str(t.batch) for t in measured.timings if t.disturbed]
-    if disturbed:
-        found.append(
-            f"others used the processors in most rounds of batch {', '.join(disturbed)}: those times may be too long"
-        )
-    reasons = [t.refusal for t in measured.timings if t.refusal]
-    if reasons:
-        found.append(f"no CUDA graph, the step is judged as it is: {reasons[0]}")
-    lacking = {c.reason for c in measured.counts.values() if c.reason and not (c.flops and c.bytes)}
-    found += [f"FLOPs and bytes: {reason}" for reason in sorted(lacking) if "shape" not in reason]
-    if measured.window is not None and measured.window.reason:
-        found.append(measured.window.reason)
-    return found
-
-
-def _diagnosis(measured: Measured, rows: tuple[ProbedBatch, ...], known: Model, notes: list[str]) -> Diagnosis:
-    whole = next(row.judgement for row in rows if row.batch == measured.batch)
-    counted = measured.counts[measured.batch]
-    how = "by the model's shape" if known.shape is not None else "counted" if counted.operations else None
-    return Diagnosis(
-        kind="process",
-        whole=whole,
-        engine=ENGINE,
-        model=known.name,
-        window_s=sum(g.wall_s for t in measured.timings for g in t.groups),
-        devices=(whole,),
-        probe=Probe(
-            phase=measured.phase,
-            device=measured.device.name or "unknown device",
-            batch=measured.batch,
-            batches=rows,
-            threads=measured.threads,
-            counted=how,
-        ),
-        warnings=tuple(dict.fromkeys([*notes, *whole.warnings])),
-        tool_version=__version__,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
