@@ -33,13 +33,17 @@ AHEAD = 1.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How to measure. ``seconds`` go to each batch, in ``rounds`` groups; ``warm_up`` is a number of steps, or None."""
+    """How to measure. ``seconds`` go to each batch, in ``rounds`` groups; ``warm_up`` is a number of steps, or None.
+
+    ``device_time``: take the device's own time too, which adds a kernel of its own outside the named ranges.
+    """
 
     phase: Phase = Phase.DECODE
     rounds: int = 9
     seconds: float = 0.5
     warm_up: int | None = None
     graph: bool = False
+    device_time: bool = True
     seed: int = 0
     threads: int = 1
 
@@ -171,11 +175,13 @@ def _settled(taken: Sequence[float]) -> bool:
 
 
 def _group(timing: Timing, backend: Backend, plan: Plan) -> Group:
-    with backend.named(range_name(plan.phase, timing.batch)):
+    name = range_name(plan.phase, timing.batch)
+    with backend.named(name):
         wall_s, before, after = _timed(timing.run, timing.steps, backend)
-        device_s = backend.device_s(timing.run, AHEAD * timing.queueing_s)
-        graph_s = None
-        if timing.replay is not None:
+    device_s = backend.device_s(timing.run, AHEAD * timing.queueing_s) if plan.device_time else None
+    graph_s = None
+    if timing.replay is not None:
+        with backend.named(name):
             graph_s = _timed(timing.replay, timing.steps, backend)[0] / timing.steps
     waited = None
     if before.waited_s is not None and after.waited_s is not None:

@@ -129,7 +129,9 @@ def probe(
         from collectors.probe.rounds import measure
 
         backend = _backend(torch, index, nvtx=nvtx)
-        timings = measure(runs, backend, replace(plan, threads=surroundings.threads or 1), surroundings.glance)
+        watched = watched_by() is not None
+        plan = replace(plan, threads=surroundings.threads or 1, device_time=not watched)
+        timings = measure(runs, backend, plan, surroundings.glance)
         measured = Measured(
             phase=plan.phase,
             device=surroundings.device,
@@ -140,7 +142,7 @@ def probe(
             batch=chosen,
             on_gpu=index is not None,
         )
-        if trace and watched_by() is None:
+        if trace and not watched:
             measured = replace(measured, window=_window(torch, measured, backend))
         roofs = surroundings.roofs()
     rows = judged(measured, replace(given, dtype=arithmetic, roofs=roofs))

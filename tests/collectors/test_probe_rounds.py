@@ -130,6 +130,15 @@ def test_a_capture_that_fails_leaves_the_step_and_the_reason() -> None:
     assert found.refusal == "operation not permitted when stream is capturing"
 
 
+def test_the_devices_own_time_is_taken_outside_the_ranges_that_tools_look_at() -> None:
+    device = FakeDevice(asynchronous=True)
+    (found,) = measure({1: device.step(MS, MS)}, device, Plan(rounds=3))
+    assert found.median_s("device_s") == pytest.approx(MS)
+    assert device.asked_inside == []
+    (found,) = measure({1: device.step(MS, MS)}, device, Plan(rounds=3, device_time=False))
+    assert found.median_s("device_s") is None
+
+
 def test_what_comes_between_is_called_before_every_round() -> None:
     device, calls = FakeDevice(), []
     measure({1: device.step(MS)}, device, Plan(rounds=4), lambda: calls.append(len(device.names)))

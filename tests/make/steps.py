@@ -24,6 +24,8 @@ class FakeDevice:
     names: list[str] = field(default_factory=list)
     captured_steps: int = 0
     groups: int = 0
+    open: list[str] = field(default_factory=list)
+    asked_inside: list[str] = field(default_factory=list)
     _usage_at_s: float = 0.0
     _waited_s: float = 0.0
     _asked: int = 0
@@ -57,6 +59,7 @@ class FakeDevice:
     def device_s(self, run: Run, ahead_s: float) -> float | None:
         if not self.asynchronous:
             return None
+        self.asked_inside += self.open
         self.synchronize()
         before = self.queued_s
         run()
@@ -81,4 +84,6 @@ class FakeDevice:
     @contextmanager
     def named(self, name: str) -> Iterator[None]:
         self.names.append(name)
+        self.open.append(name)
         yield
+        self.open.pop()
