@@ -127,7 +127,8 @@ def _given(batch: int, measured: Measured, given: Given) -> Given:
     counted = measured.counts[batch]
     if given.model is not None or not counted.flops or not counted.bytes:
         return given
-    return replace(given, work=CountedWork(counted=counted.operations, weight_bits=counted.weight_bits))
+    work = CountedWork(counted=counted.operations, batch=float(batch), weight_bits=counted.weight_bits)
+    return replace(given, work=work)
 
 
 def _serving(timing: Timing, seconds: float, measured: Measured) -> Serving:

@@ -85,6 +85,8 @@ def test_the_whole_curve_is_not_held_against_its_own_end() -> None:
     times = {2**k: max(14e-3, 0.8e-3 * 2**k) for k in range(9)}
     rows = judged(measured({b: timing(b, t) for b, t in times.items()}, {b: product(EDGE, b) for b in times}), GIVEN)
     weighed = {row.batch: {e.evidence.signal for e in row.judgement.evidence} for row in rows}
+    curve = next(e.evidence for e in rows[4].judgement.evidence if e.evidence.signal == "batch_curve")
+    assert (curve.measured["least_batch"], curve.measured["most_batch"]) == (16, 256)
     assert "batch_curve" in weighed[1]
     assert "batch_curve" not in weighed[256]
     assert regimes(rows)[256] is Regime.COMPUTE
