@@ -11,6 +11,7 @@ from heuristics.simplex import SHARES
 from heuristics.subject import Subject
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Regime, Share
+from reports.batch_text import doubling
 from reports.lines import bullet, wrapped
 from reports.probe_text import table as probe_table
 from reports.probe_text import title as probe_title
@@ -86,6 +87,7 @@ def _sections(diagnosis: Diagnosis, columns: int) -> Iterator[tuple[str, list[st
         yield from sections(forecast, diagnosis.candidates, columns)
     yield "Phases", _phases(diagnosis, columns)
     yield "Devices", _devices(diagnosis, columns)
+    yield "Batch doubling", doubling(diagnosis.batch_fit, columns)
     yield f"Evidence{whose}", [line for item in whole.evidence for line in _evidence(item, columns)]
     every = rows(whole)
     for title, level in (("Kernels", Level.KERNEL), ("Operations", Level.OPERATION)):

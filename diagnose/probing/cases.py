@@ -18,7 +18,6 @@ from heuristics.observations import Host, LoadCurve, Observation, Serving, StepT
 from heuristics.operations import Phase
 from heuristics.probed import ProbedBatch
 from heuristics.roofs import Device
-from heuristics.signals.batch_curve import LEAST_RANGE
 from heuristics.verdict import Judgement
 
 SOURCE = "the probe"
@@ -45,10 +44,10 @@ def judged(measured: Measured, given: Given) -> tuple[ProbedBatch, ...]:
     return tuple(_row(timing, measured, given) for timing in measured.timings)
 
 
-def curve_of(timings: Sequence[Timing], context_tokens: float | None) -> LoadCurve:
-    """Every calm group of steps as a window of its own."""
+def curve_of(timings: Sequence[Timing], name: str | None, context_tokens: float | None) -> LoadCurve:
+    """Every calm group of steps as a window of its own, by the time of that name, or the one that is judged."""
     context = np.nan if context_tokens is None else context_tokens
-    points = [(float(t.batch), seconds) for t in timings for seconds in t.times(judged_time(t))]
+    points = [(float(t.batch), seconds) for t in timings for seconds in t.times(name or judged_time(t))]
     return LoadCurve(
         batch=np.array([batch for batch, _ in points]),
         step_s=np.array([seconds for _, seconds in points]),
@@ -115,9 +114,8 @@ def _judgement(
         payloads.append(_host(timing, measured.threads or 1))
     if measured.window is not None and measured.window.timeline is not None and timing.batch == measured.batch:
         payloads.append(measured.window.timeline)
-    above = [t for t in measured.timings if t.batch >= timing.batch]
-    if measured.phase is Phase.DECODE and graph_s is None and above[-1].batch >= LEAST_RANGE * timing.batch:
-        payloads.append(curve_of(above, measured.context_tokens))
+    if measured.phase is Phase.DECODE and len(measured.timings) > 1:
+        payloads.append(curve_of(measured.timings, "step_s" if graph_s is not None else None, measured.context_tokens))
     phase = Phase.PREFILL if measured.phase is Phase.PREFILL else None
     observations = [Observation(source=SOURCE, payload=p, device=measured.device, phase=phase) for p in payloads]
     return judge(device_cases(observations, _given(timing.batch, measured, given))[0])

@@ -80,22 +80,27 @@ def test_launching_shows_as_what_a_graph_takes_off() -> None:
     assert row.tokens_per_s == pytest.approx(1 / 0.7e-3, rel=1e-3)
 
 
-def test_the_whole_curve_is_not_held_against_its_own_end() -> None:
-    """1 to 256 grew well on the whole; that says nothing against arithmetic at 256, only at 1."""
+def test_the_curve_bounds_each_batch_by_what_it_shows_there() -> None:
+    """1 to 256 grew well on the whole; that says something against arithmetic at 1, and nothing at 256."""
     times = {2**k: max(14e-3, 0.8e-3 * 2**k) for k in range(9)}
     rows = judged(measured({b: timing(b, t) for b, t in times.items()}, {b: product(EDGE, b) for b in times}), GIVEN)
-    weighed = {row.batch: {e.evidence.signal for e in row.judgement.evidence} for row in rows}
-    curve = next(e.evidence for e in rows[4].judgement.evidence if e.evidence.signal == "batch_curve")
-    assert (curve.measured["least_batch"], curve.measured["most_batch"]) == (16, 256)
-    assert "batch_curve" in weighed[1]
-    assert "batch_curve" not in weighed[256]
+    most = {
+        row.batch: next(b.value for e in row.judgement.evidence if e.evidence.signal == "batch_curve" for b in e.bounds)
+        for row in rows
+    }
+    assert most[1] < 0.1
+    assert most[256] > 0.9
+    assert regimes(rows)[1] is Regime.MEMORY
     assert regimes(rows)[256] is Regime.COMPUTE
+    assert rows[-1].judgement.batch_fit is not None
 
 
 def test_a_curve_has_a_window_for_every_calm_group() -> None:
-    curve = curve_of([timing(1, 1e-3), timing(2, 1e-3, graph_s=0.5e-3)], None)
+    timings = [timing(1, 1e-3), timing(2, 1e-3, graph_s=0.5e-3)]
+    curve = curve_of(timings, None, None)
     assert curve.batch.tolist() == [1.0] * 9 + [2.0] * 9
     assert curve.step_s[9:].mean() == pytest.approx(0.5e-3)
+    assert curve_of(timings, "step_s", None).step_s[9:].mean() == pytest.approx(1e-3)
 
 
 def test_without_counts_there_is_a_time_and_no_guess() -> None:
