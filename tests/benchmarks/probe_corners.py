@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -88,12 +87,12 @@ def stack(*, layers: int, hidden: int) -> torch.nn.Module:
 
 
 def knee(found: ProbeResult) -> str:
-    """The first batch from which every doubling gains less than 1.3 times."""
-    rows = found.batches
-    gains = [(b.batch, b.tokens_per_s / a.tokens_per_s) for a, b in pairwise(rows)]
-    at = next((b for i, (b, _) in enumerate(gains) if all(g < 1.3 for _, g in gains[i:])), None)
-    told = ", ".join(f"{b}: x{gain:.2f}" for b, gain in gains)
-    return f"{'none' if at is None else f'batch {at}'} (gain to each batch {told})"
+    """The batch from which a doubling gains less than 4/3, by the fit of the batch curve."""
+    fit = found.diagnosis.batch_fit
+    if fit is None or fit.parts is None:
+        return f"not found: {'no curve' if fit is None else fit.reason}"
+    at = fit.parts.knee_batch
+    return f"none: {fit.parts.knee_reason}" if at is None else f"batch {at.value:.0f} ({at.low:.0f} to {at.high:.0f})"
 
 
 if __name__ == "__main__":
