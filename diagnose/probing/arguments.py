@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,9 +20,6 @@ INSTALL = "pip install 'diagnose-inference[probe]'"
 EXAMPLE = "probe(step, batches=(1, 2, 4, 8)), where step(8) runs one step of eight sequences"
 LARGEST_BATCH = 1 << 24
 MOST_ROUNDS, LONGEST_S = 1000, 3600.0
-
-WATCHERS = ("CUDA_INJECTION64_PATH", "NVTX_INJECTION64_PATH", "NSYS_PROFILING_SESSION_ID")
-"""Variables by which Nsight tools enter a process."""
 
 Amount = float | Mapping[int, float] | Callable[[int], float] | None
 """FLOPs or bytes of one step: the same at each batch, or by batch."""
@@ -150,8 +146,3 @@ def _tensors(torch: Any, values: Iterable[Any]) -> Iterator[Any]:
             yield from _tensors(torch, value)
         elif hasattr(value, "parameters"):
             yield from value.parameters()
-
-
-def watched_by() -> str | None:
-    """The variable that shows a tool in this process which slows its steps; None where there is none."""
-    return next((name for name in WATCHERS if os.environ.get(name)), None)

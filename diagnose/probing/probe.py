@@ -19,7 +19,6 @@ from diagnose.probing.arguments import (
     phase_of,
     plan_of,
     torch_itself,
-    watched_by,
 )
 from diagnose.probing.cases import Measured, judged
 from diagnose.probing.roofs import CudaDevice, Processors
@@ -127,6 +126,7 @@ def probe(
             else CudaDevice(torch, index, arithmetic, calibrate=calibrate)
         )
         from collectors.probe.rounds import measure
+        from collectors.probe.watchers import watched_by
 
         backend = _backend(torch, index, nvtx=nvtx)
         watched = watched_by() is not None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from collectors.probe.watchers import watched_by
 from diagnose import __version__
-from diagnose.probing.arguments import Model, watched_by
+from diagnose.probing.arguments import Model
 from diagnose.probing.cases import ENGINE, Measured
 from heuristics.probed import Probe, ProbedBatch
 from heuristics.verdict import Diagnosis
