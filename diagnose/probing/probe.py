@@ -82,7 +82,8 @@ def probe(
     """Measure ``step`` at each batch and judge it, in this very process. Nothing is sent or stored.
 
     Args:
-        step: runs one step, given the batch, or what ``make_inputs(batch)`` returned for it. Gradients are off.
+        step: runs one step, given the batch, or what ``make_inputs(batch)`` returned for it: the same step every time,
+            some hundred times. Gradients are off.
         batches: sequences in a step, at which to measure; in turns, so the inputs of all are kept meanwhile.
         batch: the one that the result as a whole is about, the largest unless stated.
         device: "cpu", "cuda" or "cuda:1"; where the model's parameters, the inputs or the step's result are.
