@@ -11,13 +11,17 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from collectors.calibration.machine import this_machine
 from diagnose import ProbeResult, probe
+from heuristics.batch_fit import fit_batches
+from heuristics.observations import LoadCurve
 
 LEAST_WEIGHTS_BYTES = 1 << 28
 ROTATED_CACHES = 2.5
+LEAST_ROWS = 16
 
 
 def main() -> None:
@@ -87,12 +91,26 @@ def stack(*, layers: int, hidden: int) -> torch.nn.Module:
 
 
 def knee(found: ProbeResult) -> str:
-    """The batch from which a doubling gains less than 4/3, by the fit of the batch curve."""
-    fit = found.diagnosis.batch_fit
-    if fit is None or fit.parts is None:
-        return f"not found: {'no curve' if fit is None else fit.reason}"
+    """From which batch on every batch is judged compute-bound, and where the curve of the larger batches bends.
+
+    Below the library's products of a few rows are no faster for fewer: no curve of one kernel has such a beginning.
+    """
+    rows = found.batches
+    regimes = [row.judgement.verdict.regime.value if row.judgement.verdict else "" for row in rows]
+    bound = [r.batch for i, r in enumerate(rows) if all(regime == "compute" for regime in regimes[i:])]
+    judged = f"compute-bound from batch {bound[0]} on" if bound else "the largest is not compute-bound"
+    upper = [row for row in rows if row.batch >= LEAST_ROWS]
+    curve = LoadCurve(
+        batch=np.array([float(row.batch) for row in upper]),
+        step_s=np.array([row.step_s for row in upper]),
+        context_tokens=np.full(len(upper), np.nan),
+    )
+    fit = fit_batches(curve)
+    if fit.parts is None:
+        return f"{judged}; no curve: {fit.reason}"
     at = fit.parts.knee_batch
-    return f"none: {fit.parts.knee_reason}" if at is None else f"batch {at.value:.0f} ({at.low:.0f} to {at.high:.0f})"
+    bend = f"none, {fit.parts.knee_reason}" if at is None else f"batch {at.value:.0f} ({at.low:.0f} to {at.high:.0f})"
+    return f"{judged}; a doubling gains less than 4/3 from {bend}"
 
 
 if __name__ == "__main__":
