@@ -125,6 +125,8 @@ class Case:
             seen.append(1.0 - (self.host.asleep_fraction or 0.0))
         if looked is not None:
             seen.append(looked)
+        if self.serving is None and self.host is not None and self.host.self_driven:
+            seen.append(self.host.busiest_thread_fraction or 0.0)
         if self.activity is not None:
             parts = (self.activity.engine_active, self.activity.sm_active, self.activity.dram_active)
             seen.append(max((p for p in parts if p is not None), default=0.0))

@@ -126,6 +126,7 @@ class Activity:
     fp64_active: float | None = None
     fp32_active: float | None = None
     fp16_active: float | None = None
+    integer_active: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +175,8 @@ class Host:
     read_bytes_per_s: float | None = None
     computes: bool = False
     """The CPU is the device that the model runs on."""
+    self_driven: bool = False
+    """A program of its own, not a server that polls for requests: while a thread of it runs, it has work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
