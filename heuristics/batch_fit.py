@@ -65,7 +65,7 @@ def fit_batches(curve: LoadCurve, *, kv_s: Array | None = None) -> BatchFit:
         return unfitted
     found = posterior_of(levels, held)
     if found.misfit > MOST_MISFIT:
-        return replace(unfitted, reason=f"step times scatter by {100.0 * found.misfit:.0f} % about any curve")
+        return replace(unfitted, reason=f"no curve fits: step times lie {100.0 * found.misfit:.0f} % off any")
     shares = _shares(found, np.concatenate([levels.batch, held.batch]))
     settled = [
         replace(level, fixed_share=share, unsettled=_unsettled(level.batch, share, found, levels))

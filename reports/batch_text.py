@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from heuristics.batch_shape import BatchFit, Interval, Parts
-from reports.lines import bullet, table
+from reports.lines import bullet, table, wrapped
 from reports.words import number, percent, seconds
 
 LEAST_BAR, MOST_BAR = 8, 30
@@ -19,6 +19,17 @@ def doubling(fit: BatchFit | None, columns: int) -> list[str]:
     if fit is None or not fit.levels:
         return []
     return [*_levels(fit, columns), *(line for fact in _facts(fit) for line in bullet(fact, columns))]
+
+
+def section(label: str, lines: Sequence[int], fit: BatchFit, columns: int = 80) -> str:
+    """A curve beneath a table of measurements, with the lines of the table that it is of."""
+    where = (
+        f"lines {min(lines)} to {max(lines)}"
+        if list(lines) == list(range(min(lines), max(lines) + 1))
+        else (f"lines {', '.join(map(str, lines))}")
+    )
+    title = wrapped(f"Batch doubling: {label}, {where}", columns, "", "  ")
+    return "\n".join(["", *title, *doubling(fit, columns)]) + "\n"
 
 
 def _levels(fit: BatchFit, columns: int) -> list[str]:

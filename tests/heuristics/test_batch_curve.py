@@ -122,7 +122,8 @@ def test_chance_says_nothing_or_little() -> None:
 def test_throughput_that_grows_faster_than_the_batch_is_no_negative_arithmetic() -> None:
     found = batch_curve.weigh(Case(curve=curve(BATCHES, 0.01 / BATCHES)))
     assert isinstance(found, Abstention) or 0.0 <= bound(found).value < 0.1
-    assert 0.9 < ceiling(BATCHES, 0.01 * BATCHES**2) <= 1.0
+    found = batch_curve.weigh(Case(curve=curve(BATCHES, 0.01 * BATCHES**2)))
+    assert isinstance(found, Abstention) or 0.9 < bound(found).value <= 1.0
 
 
 def test_nothing_watched() -> None:
