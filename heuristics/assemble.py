@@ -22,6 +22,7 @@ from heuristics.observations import (
     OperationTotal,
     Samples,
     Serving,
+    StepTimes,
     Timeline,
 )
 from heuristics.operations import Load, Phase
@@ -129,6 +130,7 @@ def _case(observations: Sequence[Observation], given: Given, known: Device | Non
         board=_pooled(observations, Board, _boards),
         host=_pooled(observations, Host, _first),
         curve=_pooled(observations, LoadCurve, _first),
+        step_times=_pooled(observations, StepTimes, _first),
         load=_load(serving, given, _phase(observations)),
         replicated=given.data_parallel > 1,
         sources=tuple(
@@ -138,9 +140,9 @@ def _case(observations: Sequence[Observation], given: Given, known: Device | Non
     )
 
 
-KINDS = (KernelProfile, Timeline, Samples, Activity, Board, Host, LoadCurve, Serving)
+KINDS = (KernelProfile, Timeline, Samples, Activity, Board, Host, LoadCurve, StepTimes, Serving)
 
-_Payload = TypeVar("_Payload", KernelProfile, Timeline, Samples, Activity, Board, Host, LoadCurve, Serving)
+_Payload = TypeVar("_Payload", KernelProfile, Timeline, Samples, Activity, Board, Host, LoadCurve, StepTimes, Serving)
 _Any = TypeVar("_Any")
 
 

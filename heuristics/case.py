@@ -14,6 +14,7 @@ from heuristics.observations import (
     LoadCurve,
     Samples,
     Serving,
+    StepTimes,
     Timeline,
 )
 from heuristics.operations import Load, Operation, step_operations
@@ -44,6 +45,7 @@ class Case:
     board: Board | None = None
     host: Host | None = None
     curve: LoadCurve | None = None
+    step_times: StepTimes | None = None
     serving: Serving | None = None
     model: ModelShape | None = None
     work: Work | None = None

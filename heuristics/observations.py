@@ -196,6 +196,20 @@ class LoadCurve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepTimes:
+    """The same step timed in several ways, medians in seconds; None for a way that is not there.
+
+    ``step_s``: by the host's clock, synchronised around groups of steps. ``device_s``: by the device's own, all its
+    launches queued before the first kernel begins. ``graph_s``: replayed from a captured graph. ``spread``: a fraction.
+    """
+
+    step_s: float
+    device_s: float | None = None
+    graph_s: float | None = None
+    spread: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
     """A serving engine over a window between two snapshots, or over its lifetime when there is only one.
 
@@ -253,6 +267,6 @@ class Observation:
     """One payload about one device (or about the whole job, ``device`` None), from one source."""
 
     source: str
-    payload: KernelProfile | Timeline | Samples | Activity | Board | Host | LoadCurve | Serving
+    payload: KernelProfile | Timeline | Samples | Activity | Board | Host | LoadCurve | StepTimes | Serving
     device: Device | None = None
     phase: Phase | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from heuristics.advice.advice import Advice, Withheld
 from heuristics.batch_shape import BatchFit
@@ -18,6 +19,9 @@ from heuristics.roofs import Device, Roofs
 from heuristics.step import Forecast
 from heuristics.subject import Subject
 from heuristics.vocabulary import Cause, Limit, Regime, Share
+
+if TYPE_CHECKING:
+    from heuristics.probed import Probe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +119,8 @@ class Diagnosis:
     """Of several devices, or with prices: fastest first."""
     ranking: Ranking | None = None
     """The same devices as the batch grows."""
+    probe: Probe | None = None
+    """A step function measured over batches, where that is what was judged."""
     warnings: tuple[str, ...] = ()
     tool_version: str = ""
     created_at: str = ""

@@ -15,6 +15,7 @@ from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Relation
 from reports.advice_json import advice_of
 from reports.batch_json import doubling_of
+from reports.probe_json import probe_of
 from reports.ranking_json import ranking_of
 from reports.roofline_json import candidates_of, forecast_of, headroom_of
 from reports.words import filled, rounded
@@ -81,6 +82,8 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         "next_measurement": whole.next_measurement,
         "warnings": list(diagnosis.warnings),
     }
+    if diagnosis.probe is not None:
+        found["probe"] = probe_of(diagnosis.probe)
     if diagnosis.batch_fit is not None:
         found["batch_doubling"] = doubling_of(diagnosis.batch_fit)
     if diagnosis.forecast is not None:

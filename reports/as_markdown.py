@@ -12,6 +12,8 @@ from heuristics.verdict import Diagnosis, Verdict
 from reports.advice_text import HEAD, cells
 from reports.as_text import MOST_ROWS, WIDEST, distance, job_facts, missing_facts, of_device, time_split
 from reports.batch_text import doubling
+from reports.probe_text import table as probe_table
+from reports.probe_text import title as probe_title
 from reports.ranking_text import sections as ranking_sections
 from reports.roofline_text import headline, sections
 from reports.words import conclusion, count, filled, percent
@@ -44,6 +46,9 @@ def render(diagnosis: Diagnosis) -> str:
     for title, told in (("Job", job_facts(diagnosis)), ("Not read", missing_facts(diagnosis))):
         if told:
             parts += [f"### {title}", "", *(f"- {fact}" for fact in told), ""]
+    if diagnosis.probe is not None:
+        title, lines = probe_title(diagnosis.probe), probe_table(diagnosis.probe)
+        parts += [f"### {title}", "", "```", *(line[2:] for line in lines), "```", ""]
     if forecast is not None:
         both = chain(sections(forecast, diagnosis.candidates, WIDEST), ranking_sections(diagnosis.ranking, WIDEST))
         for title, lines in both:
