@@ -29,6 +29,10 @@ class CountedWork:
         """The same: its bytes were counted."""
         return self
 
+    def with_kv_bits(self, bits: float) -> CountedWork:
+        """The same: its bytes were counted."""
+        return self
+
     def stored_bytes(self, load: Load) -> float | None:
         """Not known: what is kept may be more than what a step reads."""
         return None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
 
 from heuristics.kernel_class import short_name
 from heuristics.rows import Level, Row, rows
@@ -46,15 +45,8 @@ def render(diagnosis: Diagnosis) -> str:
     for title, told in (("Job", job_facts(diagnosis)), ("Not read", missing_facts(diagnosis))):
         if told:
             parts += [f"### {title}", "", *(f"- {fact}" for fact in told), ""]
-    if diagnosis.probe is not None:
-        title, lines = probe_title(diagnosis.probe), probe_table(diagnosis.probe)
-        parts += [f"### {title}", "", "```", *(line[2:] for line in lines), "```", ""]
-    if forecast is not None:
-        both = chain(sections(forecast, diagnosis.candidates, WIDEST), ranking_sections(diagnosis.ranking, WIDEST))
-        for title, lines in both:
-            parts += [f"### {title}", "", "```", *(line[2:] for line in lines), "```", ""] if lines else []
-    if curve := doubling(diagnosis.batch_fit, WIDEST):
-        parts += ["### Batch doubling", "", "```", *(line[2:] for line in curve), "```", ""]
+    for title, lines in _drawn(diagnosis):
+        parts += [f"### {title}", "", "```", *(line[2:] for line in lines), "```", ""] if lines else []
     if whole.evidence:
         parts += [f"### Evidence{of_device(whole)}", ""]
         for item in whole.evidence:
@@ -70,6 +62,16 @@ def render(diagnosis: Diagnosis) -> str:
         parts += ["### Mind", "", *(f"- {warning}" for warning in diagnosis.warnings), ""]
     parts.append(f"_diagnose {diagnosis.tool_version}, {diagnosis.created_at}_")
     return "\n".join(parts) + "\n"
+
+
+def _drawn(diagnosis: Diagnosis) -> Iterator[tuple[str, list[str]]]:
+    """Sections that are drawn as in the text: columns and plots."""
+    if diagnosis.probe is not None:
+        yield probe_title(diagnosis.probe), probe_table(diagnosis.probe)
+    if diagnosis.forecast is not None:
+        yield from sections(diagnosis.forecast, diagnosis.candidates, WIDEST)
+        yield from ranking_sections(diagnosis.ranking, WIDEST)
+    yield "Batch doubling", doubling(diagnosis.batch_fit, WIDEST)
 
 
 def _beneath(diagnosis: Diagnosis) -> list[str]:
