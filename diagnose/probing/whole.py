@@ -8,6 +8,7 @@ from collectors.probe.watchers import watched_by
 from diagnose import __version__
 from diagnose.probing.arguments import Model
 from diagnose.probing.cases import ENGINE, Measured
+from heuristics.advice.actions import advise
 from heuristics.probed import Probe, ProbedBatch
 from heuristics.verdict import Diagnosis
 
@@ -16,6 +17,7 @@ def diagnosis_of(measured: Measured, rows: tuple[ProbedBatch, ...], known: Model
     """The diagnosis of the batch in question, with all of them beside it."""
     whole = next(row.judgement for row in rows if row.batch == measured.batch)
     counted = measured.counts[measured.batch]
+    advice, withheld = advise(whole)
     return Diagnosis(
         kind="process",
         whole=whole,
@@ -23,6 +25,8 @@ def diagnosis_of(measured: Measured, rows: tuple[ProbedBatch, ...], known: Model
         model=known.name,
         window_s=sum(g.wall_s for t in measured.timings for g in t.groups),
         devices=(whole,),
+        advice=advice,
+        withheld=withheld,
         probe=Probe(
             phase=measured.phase,
             device=measured.device.name or "unknown device",
