@@ -9,7 +9,8 @@ where the KV cache is full. Where no request waits, the requests are what is mis
 
 Assumptions: the new sequences are as long as those that run; a step's latency does not grow with the batch, which is
 believed for eight times the sequences where latency is the largest share; each sequence gets its tokens as the longer
-step lets it.
+step lets it. Where larger batches were measured beside this one (a sweep, a probe, a load that varied), their speed is
+told in place of a prediction.
 
 Example: 7 billion parameters in BF16 at batch 1 on an H100: two hundred and more sequences cost hardly more than one.
 """
@@ -24,7 +25,7 @@ from heuristics.advice.job import Job
 from heuristics.crossover import step_crossover
 from heuristics.step import Fit, fitting
 from heuristics.vocabulary import Limit, Share
-from heuristics.whatif import Outcome, Step
+from heuristics.whatif import Outcome, Prediction, Step
 
 NAME = "larger_batch"
 
@@ -36,6 +37,12 @@ MOST_ON_LATENCY = 8.0
 """The host's work for a step is mostly the step's own, and beyond some growth each sequence's."""
 ROUNDING = 1e-9
 
+LEAST_LEVELS = 2
+NEARLY = 0.9
+"""Of the measured batches the smallest that comes so near to the fastest: more only makes each sequence wait."""
+SCATTER = 0.1
+"""Of step times, where no batch was measured twice."""
+
 
 def advise(job: Job) -> Advice | Withheld:
     """A larger batch, up to the first of its limits."""
@@ -45,6 +52,8 @@ def advise(job: Job) -> Advice | Withheld:
     if Limit.KV_CAPACITY in job.limits:
         return Withheld(action=Action.LARGER_BATCH, reason="the KV cache is full: more sequences do not fit")
     batch, room = step.load.batch, _room(job, step)
+    if (seen := _measured(job, batch)) is not None:
+        return seen
     bounds = {"the crossover": _crossover(step), "more gains little": _knee(step)}
     if room.batch is not None:
         bounds["as many as fit"] = float(room.batch)
@@ -73,6 +82,36 @@ def advise(job: Job) -> Advice | Withheld:
             "then_step_s": prediction.outcome.step_s,
         },
         assumptions=tuple(assumptions),
+    )
+
+
+def _measured(job: Job, batch: float) -> Advice | Withheld | None:
+    """What larger batches came to that were measured beside this one; None where none was."""
+    fit = job.judgement.batch_fit
+    if fit is None or len(fit.levels) < LEAST_LEVELS:
+        return None
+    here = min(fit.levels, key=lambda level: abs(math.log(level.batch / batch)))
+    larger = [level for level in fit.levels if level.batch >= LEAST_GROWTH * here.batch]
+    if not larger or not 1.0 / LEAST_GROWTH < here.batch / batch < LEAST_GROWTH:
+        return None
+    most = max(level.tokens_per_s for level in fit.levels)
+    enough = next(level for level in fit.levels if level.tokens_per_s >= NEARLY * most)
+    if enough.batch < LEAST_GROWTH * here.batch:
+        return Withheld(action=Action.LARGER_BATCH, reason="larger batches were measured and gained too little")
+    gain = enough.tokens_per_s / here.tokens_per_s
+    scatter = fit.parts.scatter if fit.parts is not None and fit.parts.scatter is not None else SCATTER
+    outcome = at_batch(job.measured.step, enough.batch)
+    return job.advised(
+        Action.LARGER_BATCH,
+        Prediction(speedup=gain, low=gain / (1.0 + scatter), high=gain * (1.0 + scatter), outcome=outcome),
+        f"{_lead(job)}: {{target_batch:number}} sequences a step, now {{batch:number}} (measured)",
+        "so many took {then_step_s:seconds} a step, where the present batch takes {step_s:seconds}",
+        figures={
+            "batch": here.batch,
+            "target_batch": enough.batch,
+            "step_s": here.step_s,
+            "then_step_s": enough.step_s,
+        },
     )
 
 

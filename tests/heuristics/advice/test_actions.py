@@ -32,7 +32,7 @@ from heuristics.advice.job import LEAST_GAIN, job_of
 from heuristics.case import Case
 from heuristics.gpus import part_named
 from heuristics.judge import judge
-from heuristics.observations import Activity, Host, Serving, Timeline
+from heuristics.observations import Activity, Host, LoadCurve, Serving, Timeline
 from heuristics.operations import Load, Phase, step_roof_s
 from heuristics.roofs import datasheet_roofs
 from heuristics.vocabulary import Dtype, Limit, Regime, Share
@@ -489,3 +489,30 @@ def test_what_the_host_lacks_is_told_apart(host: dict[str, float], words: str) -
     watched = Host(window_s=10.0, threads=4, computes=True, busy_cores=0.5, **host)
     case = decode(reached=0.1, part=None, host=watched, served={"requests_running": 1.0, "requests_waiting": 0.0})
     assert words in offered(launches, case).sentence
+
+
+@pytest.mark.parametrize(("fastest", "told"), [(16.0, 16.0), (64.0, 64.0)])
+def test_batches_that_were_measured_stand_in_place_of_a_prediction(fastest: float, told: float) -> None:
+    """Throughput grows as the batch up to ``fastest``, and no further."""
+    case = decode()
+    assert case.serving is not None
+    step_s = case.serving.step_s or 0.0
+    batches = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
+    curve = LoadCurve(
+        batch=batches, step_s=step_s * np.maximum(1.0, batches / fastest), context_tokens=np.full(7, np.nan)
+    )
+    found = larger_batch.advise(judged(replace(case, curve=curve)))
+    assert isinstance(found, Advice)
+    assert found.figures["target_batch"] == pytest.approx(told)
+    assert found.predicted_speedup == pytest.approx(told)
+    assert "measured" in found.sentence
+
+
+def test_measured_batches_that_gained_nothing_are_not_advised() -> None:
+    case = decode()
+    assert case.serving is not None
+    step_s = case.serving.step_s or 0.0
+    batches = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    curve = LoadCurve(batch=batches, step_s=step_s * batches, context_tokens=np.full(5, np.nan))
+    found = larger_batch.advise(judged(replace(case, curve=curve)))
+    assert isinstance(found, Withheld)
