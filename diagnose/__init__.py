@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diagnose.api import analyze, attach, record, roofline, watch
+    from diagnose.api import analyze, attach, record, roofline, sweep, watch
     from diagnose.measurements import Measurements
     from diagnose.result import Result
     from heuristics.errors import (
@@ -39,6 +39,7 @@ __all__ = [
     "attach",
     "record",
     "roofline",
+    "sweep",
     "watch",
 ]
 
@@ -47,6 +48,7 @@ _HOMES = {
     "attach": "diagnose.api",
     "record": "diagnose.api",
     "roofline": "diagnose.api",
+    "sweep": "diagnose.api",
     "watch": "diagnose.api",
     "Measurements": "diagnose.measurements",
     "Result": "diagnose.result",

@@ -13,6 +13,7 @@ from heuristics.operations import Operation, Phase
 from heuristics.roofs import Device, Roofs
 from heuristics.step import Forecast
 from heuristics.subject import Subject
+from heuristics.sweep import Sweep
 from heuristics.vocabulary import Cause, Limit, Regime, Share
 
 
@@ -99,6 +100,8 @@ class Diagnosis:
     """What follows from numbers alone, where those were given."""
     candidates: tuple[Candidate, ...] = ()
     """Of several devices, or with prices: fastest first."""
+    sweep: Sweep | None = None
+    """The levels of a load that was put on the job meanwhile."""
     warnings: tuple[str, ...] = ()
     tool_version: str = ""
     created_at: str = ""

@@ -1,0 +1,158 @@
+"""A sweep for a terminal: which regime at which batch, in three lines, and a table of its levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from heuristics.operations import Phase
+from heuristics.sweep import Spread, Sweep, SweepLevel
+from heuristics.verdict import Verdict
+from heuristics.vocabulary import Regime
+from reports.lines import bullet
+from reports.words import count, number, percent, seconds
+
+NAMES = {
+    Regime.MEMORY: "memory-bound",
+    Regime.COMPUTE: "compute-bound",
+    Regime.LATENCY: "latency-bound",
+    Regime.IDLE: "idle",
+    Regime.INCONCLUSIVE: "inconclusive",
+}
+
+HEAD = ("at once", "batch", "tokens/s", "step", "first token", "between tokens")
+WIDTHS = (7, 6, 8, 8, 15, 15)
+
+
+def headline(sweep: Sweep) -> list[str]:
+    """The answer: regimes by level, what the batch bought, and what it cost."""
+    return [_regimes(sweep), _throughput(sweep), _doublings(sweep)]
+
+
+def facts(sweep: Sweep) -> list[str]:
+    """What was sent, and what sending it took."""
+    answer = "" if sweep.output_tokens is None else f", answers of {number(sweep.output_tokens)}"
+    share = sweep.client_cpu_s / sweep.wall_s if sweep.wall_s else 0.0
+    found = [
+        f"load on {sweep.target}: {count(sweep.requests)} requests, {count(sweep.tokens)} tokens in "
+        f"{seconds(sweep.wall_s)}; prompts of {number(sweep.prompt_tokens)} tokens{answer}",
+        f"sending it took {seconds(sweep.client_cpu_s)} of processor time, {percent(share)} of one core",
+    ]
+    if sweep.stopped is not None:
+        found.append(f"ended early: {sweep.stopped}")
+    return found
+
+
+def table(sweep: Sweep) -> list[str]:
+    """A line a level; times to the first token and between tokens as median and 95th percentile."""
+    head = "  ".join([*(name.rjust(width) for name, width in zip(HEAD, WIDTHS, strict=True))])
+    found = [f"  {head}"]
+    for level in sweep.levels:
+        found.append(f"  {'  '.join(cell.rjust(w) for cell, w in zip(cells(level), WIDTHS, strict=True))}")
+    return found
+
+
+def verdicts(sweep: Sweep, columns: int) -> list[str]:
+    """A line a level and phase."""
+    found = []
+    for level in sweep.levels:
+        for name, verdict in parts(level):
+            if verdict is not None:
+                found += bullet(f"{level.offered:>4} at once  {name:<8} {_brief(verdict)}", columns)
+    return found
+
+
+def parts(level: SweepLevel) -> Iterator[tuple[str, Verdict | None]]:
+    """The verdicts of a level: of its phases and of the whole."""
+    for phase in (Phase.DECODE, Phase.PREFILL):
+        part = level.phases.get(phase)
+        yield phase.value, part.judgement.verdict if part is not None else None
+    yield "together", level.judgement.verdict if level.judgement is not None else None
+
+
+def cells(level: SweepLevel) -> list[str]:
+    """The columns of a level."""
+    mark = "" if level.complete else "*"
+    return [
+        f"{level.offered}{mark}",
+        "-" if level.batch is None else number(level.batch),
+        number(level.tokens_per_s),
+        "-" if level.step_s is None else seconds(level.step_s),
+        _spread(level.first_token),
+        _spread(level.between_tokens),
+    ]
+
+
+def _spread(spread: Spread | None) -> str:
+    """Median and 95th percentile in the same unit."""
+    if spread is None:
+        return "-"
+    factor, unit = (1.0, "s") if spread.p50_s >= 1.0 else (1e3, "ms")
+    return f"{number(spread.p50_s * factor)}/{number(spread.p95_s * factor)} {unit}"
+
+
+def _brief(verdict: Verdict) -> str:
+    shares = ""
+    if verdict.shares is not None:
+        shares = "  ".join(f"{share.value} {percent(value)}" for share, value in verdict.shares.items())
+    return f"{verdict.regime.value:<12} {percent(verdict.confidence):>5}  {shares}"
+
+
+def _regimes(sweep: Sweep) -> str:
+    decode = sweep.regimes(Phase.DECODE)
+    if not decode:
+        return "Nothing tells the regimes apart"
+    told = [f"{NAMES[regime]} at {_range(group)}" for regime, group in _runs(decode)]
+    prompts = sweep.regimes(Phase.PREFILL)
+    tail = ""
+    if prompts:
+        named = [NAMES[regime] for _, regime in prompts if regime is not Regime.INCONCLUSIVE]
+        common = max(named, key=named.count) if named else NAMES[Regime.INCONCLUSIVE]
+        tail = f"; prompts {common}"
+    return f"Decode {', '.join(told)}{tail}"
+
+
+def _runs(decode: Sequence[tuple[SweepLevel, Regime]]) -> list[tuple[Regime, list[SweepLevel]]]:
+    """Neighbouring levels of the same regime together."""
+    found: list[tuple[Regime, list[SweepLevel]]] = []
+    for level, regime in decode:
+        if found and found[-1][0] is regime:
+            found[-1][1].append(level)
+        else:
+            found.append((regime, [level]))
+    return found
+
+
+def _range(levels: Sequence[SweepLevel]) -> str:
+    if len(levels) == 1:
+        return f"batch {_batch(levels[0])}"
+    return f"batch {_batch(levels[0])} to {_batch(levels[-1])}"
+
+
+def _batch(level: SweepLevel) -> str:
+    return number(level.batch if level.batch is not None else float(level.offered))
+
+
+def _throughput(sweep: Sweep) -> str:
+    first = sweep.levels[0]
+    best = max(sweep.levels, key=lambda level: level.tokens_per_s)
+    told = f"{first.offered} at once: {_speed(first)}"
+    return told if best is first else f"{told}; most at {best.offered}: {_speed(best)}"
+
+
+def _speed(level: SweepLevel) -> str:
+    between = level.between_tokens
+    apart = "" if between is None else f", {seconds(between.p50_s)} between tokens"
+    return f"{number(level.tokens_per_s)} tokens/s{apart}"
+
+
+def _doublings(sweep: Sweep) -> str:
+    """What each level gained over the one before, in throughput of decoding alone."""
+    known = [level for level in sweep.levels if level.decode_tokens_per_s and level.batch]
+    if len(known) < 2:
+        return "Two levels or more are needed to say what a larger batch brings."
+    gains = []
+    for before, after in pairwise(known):
+        gain = (after.decode_tokens_per_s or 0.0) / (before.decode_tokens_per_s or 1.0)
+        gains.append(f"{_batch(before)}→{_batch(after)} {gain:.2f}x")
+    return f"Decoding alone, from batch to batch: {', '.join(gains)}"
