@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from collectors.dump import Interrupt
 from collectors.fold import fold
-from collectors.load import observed
+from collectors.load import engine_batch, observed
 from collectors.load.completions import models
 from collectors.load.driver import Driven, Driver, in_thread
 from collectors.load.endpoint import MODELS
@@ -192,14 +192,11 @@ def _judged(
 
 def _level(load: LevelLoad, seen: Figures, store: Store, origin_s: float, overhead: Record) -> _Level:
     begin_s = load.begin_s or load.started_s
-    watched = fold([*store.between(begin_s - origin_s, load.end_s - origin_s), overhead])
-    stated_window = next(
-        (o.payload for o in watched.observations if isinstance(o.payload, Serving) and o.phase is None), None
-    )
-    running = None
-    replicas = 1
-    if stated_window is not None and not stated_window.stale:
-        running, replicas = stated_window.requests_running, stated_window.replicas
+    records = store.between(begin_s - origin_s, load.end_s - origin_s)
+    watched = fold([*records, overhead])
+    running = engine_batch.running(records, load.intervals, origin_s)
+    served = (o.payload for o in watched.observations if isinstance(o.payload, Serving) and o.phase is None)
+    replicas = next((payload.replicas for payload in served), 1)
     batch, source = _batch(seen, load.offered, running, replicas)
     return _Level(load=load, seen=seen, watched=watched, batch=batch, source=source, running=running)
 
@@ -208,10 +205,9 @@ def _batch(seen: Figures, offered: int, running: float | None, replicas: int) ->
     """Sequences in a step of one engine. The engine's word counts; the client's count is finer where the two agree."""
     if seen.batch is None:
         return None, None
-    if running is None:
+    if not running:
         return seen.batch, "the client's count of streams that decode"
-    low, high = (1.0 - AGREES) * seen.in_flight - HALF, (1.0 + AGREES) * offered + HALF
-    if low <= running <= high:
+    if (1.0 - AGREES) * seen.batch - HALF <= running <= (1.0 + AGREES) * offered + HALF:
         return seen.batch / replicas, "the client's count of streams that decode, which the engine's agrees with"
     return running / replicas, "the requests that the engine says it runs"
 

@@ -56,9 +56,10 @@ def verdicts(sweep: Sweep, columns: int) -> list[str]:
     """A line a level and phase."""
     found = []
     for level in sweep.levels:
-        for name, verdict in parts(level):
-            if verdict is not None:
-                found += bullet(f"{level.offered:>4} at once  {name:<8} {_brief(verdict)}", columns)
+        known = [(name, verdict) for name, verdict in parts(level) if verdict is not None]
+        for place, (name, verdict) in enumerate(known):
+            of = "" if place else str(level.offered)
+            found += bullet(f"{of:>5}  {name:<8}  {_brief(verdict)}", columns)
     return found
 
 
@@ -95,7 +96,7 @@ def _brief(verdict: Verdict) -> str:
     shares = ""
     if verdict.shares is not None:
         shares = "  ".join(f"{share.value} {percent(value)}" for share, value in verdict.shares.items())
-    return f"{verdict.regime.value:<12} {percent(verdict.confidence):>5}  {shares}"
+    return f"{verdict.regime.value:<12}  {percent(verdict.confidence):>5}  {shares}"
 
 
 def _regimes(sweep: Sweep) -> str:

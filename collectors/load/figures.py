@@ -41,7 +41,8 @@ class Figures:
     """One level, as the client saw it. Rates are over ``window_s``; what was not seen is None.
 
     ``first`` is from the sending of a request to its first token, connection made; ``between`` is from token to token.
-    ``prefill_s``: of the window, what the steps of decoding do not explain while prompts were waiting.
+    ``prompt_s``: a prompt's part of the time that steps of decoding do not explain while prompts waited, from the
+    level's first request on.
     """
 
     window_s: float
@@ -56,7 +57,12 @@ class Figures:
     between: Spread | None
     pieces: tuple[Piece, ...]
     in_flight: float
-    prefill_s: float | None
+    prompt_s: float | None
+
+    @property
+    def prefill_s(self) -> float:
+        """Seconds of the window that went to prompts."""
+        return min(self.window_s, self.prompts * (self.prompt_s or 0.0))
 
     @property
     def alone_s(self) -> float:
@@ -124,7 +130,7 @@ def figures(load: LevelLoad, prompt_tokens: float, alone_s: float | None = None)
         between=_spread(_gaps(begun, each, window)),
         pieces=pieces,
         in_flight=_in_flight(load.intervals, window),
-        prefill_s=None if step_s is None else _prefill_s(load.intervals, window, begun, each, step_s),
+        prompt_s=None if step_s is None else _prompt_s(load, begun, each, step_s),
     )
 
 
@@ -230,24 +236,16 @@ def _in_flight(intervals: Sequence[Interval], window: tuple[float, float]) -> fl
     return sum(s * n for s, n in covered if s > 0.0) / whole_s if whole_s else 0.0
 
 
-def _prefill_s(
-    intervals: Sequence[Interval],
-    window: tuple[float, float],
-    begun: Sequence[Exchange],
-    each: Sequence[float],
-    step_s: float,
-) -> float:
-    """Time while requests waited for their first token, less the steps that others made meanwhile."""
+def _prompt_s(load: LevelLoad, begun: Sequence[Exchange], each: Sequence[float], step_s: float) -> float:
+    """Time while requests waited for their first token, less the steps that others made meanwhile, for each prompt."""
     times = np.concatenate([np.array(x.token_s) for x in begun])
     weights = np.concatenate([np.full(len(x.token_s), per) for x, per in zip(begun, each, strict=True)])
     order = np.argsort(times, kind="stable")
     times, so_far = times[order], np.concatenate([[0.0], np.cumsum(weights[order])])
-    found = 0.0
-    for interval in intervals:
-        begin_s, end_s = max(interval.begin_s, window[0]), min(interval.end_s, window[1])
-        if not interval.waiting or end_s <= begin_s:
-            continue
-        low, high = np.searchsorted(times, (begin_s, end_s), side="right")
-        made = (so_far[high] - so_far[low]) / interval.decoding if interval.decoding else 0.0
-        found += (end_s - begin_s) - made * step_s
-    return max(0.0, found)
+    waited_s = 0.0
+    for interval in load.intervals:
+        if interval.waiting and interval.end_s <= load.end_s:
+            low, high = np.searchsorted(times, (interval.begin_s, interval.end_s), side="right")
+            made = (so_far[high] - so_far[low]) / interval.decoding if interval.decoding else 0.0
+            waited_s += (interval.end_s - interval.begin_s) - made * step_s
+    return max(0.0, waited_s / max(1, sum(x.token_s[0] <= load.end_s for x in begun)))

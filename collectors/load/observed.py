@@ -73,7 +73,7 @@ def decoding(served: Serving, seen: Figures, batch: float | None) -> Serving | N
     step_s = seen.step_s
     if step_s is None or batch is None:
         return None
-    window_s = seen.window_s - (seen.prefill_s or 0.0)
+    window_s = max(seen.alone_s, seen.window_s - seen.prefill_s)
     tokens_per_s = batch * served.replicas / step_s
     return replace(
         served,
@@ -100,11 +100,11 @@ def decoding(served: Serving, seen: Figures, batch: float | None) -> Serving | N
 
 def taking_in(served: Serving, seen: Figures) -> Serving | None:
     """Prompts alone; None where no time was theirs. Its rate is left out where steps of decoding blur it."""
-    prompt = _computed(seen)
-    if not prompt or not seen.prefill_s or seen.step_s is None:
+    tokens = seen.prompt_tokens - seen.cached_tokens
+    if not seen.prompt_s or seen.step_s is None or tokens < 1.0:
         return None
-    chunk = min(LARGEST_CHUNK, prompt / seen.prompts)
-    sure = seen.prefill_s >= SURE * seen.prompts * seen.step_s
+    chunk = min(LARGEST_CHUNK, tokens)
+    sure = seen.prompt_s >= SURE * seen.step_s
     return Serving(
         engine=served.engine,
         model=served.model,
@@ -112,11 +112,11 @@ def taking_in(served: Serving, seen: Figures) -> Serving | None:
         busy=True,
         batch=1.0,
         tokens_per_step=chunk,
-        steps=prompt / chunk,
-        step_s=seen.prefill_s * chunk / prompt if sure else None,
-        prompt_tokens=prompt,
-        prompt_tokens_computed=prompt,
-        prompt_tokens_per_s=prompt / seen.prefill_s if sure else None,
+        steps=seen.prompts * tokens / chunk,
+        step_s=seen.prompt_s * chunk / tokens if sure else None,
+        prompt_tokens=seen.prompts * tokens,
+        prompt_tokens_computed=seen.prompts * tokens,
+        prompt_tokens_per_s=tokens / seen.prompt_s if sure else None,
         requests_running=served.requests_running,
         requests_waiting=served.requests_waiting,
         time_to_first_token_s=seen.first.p50_s if seen.first is not None else None,
@@ -133,12 +133,10 @@ def observations(
     source = engine.source if engine is not None else SOURCE
     apart = ((Phase.DECODE, decoding(served, seen, batch)), (Phase.PREFILL, taking_in(served, seen)))
     phases = [Observation(source=SOURCE, payload=part, phase=phase) for phase, part in apart if part is not None]
-    told = {o.phase for o in phases} if len(phases) == len(apart) or Phase.DECODE in {o.phase for o in phases} else None
     kept = [
         o
         for o in every
-        if not isinstance(o.payload, LoadCurve)
-        and not (isinstance(o.payload, Serving) and (o.phase is None or told is not None))
+        if not isinstance(o.payload, LoadCurve) and not (isinstance(o.payload, Serving) and (o.phase is None or phases))
     ]
     return [Observation(source=source, payload=served), *phases, *kept]
 
@@ -160,7 +158,8 @@ def pooled(levels: Sequence[Figures]) -> Figures:
     def by_time(name: str) -> float:
         return float(sum(getattr(seen, name) * seen.window_s for seen in levels) / window_s)
 
-    prefill = [seen.prefill_s for seen in levels]
+    timed = [(seen.prompt_s, seen.prompts) for seen in levels if seen.prompt_s is not None]
+    weight = sum(count for _, count in timed)
     return Figures(
         window_s=window_s,
         tokens_per_s=by_time("tokens_per_s"),
@@ -174,7 +173,7 @@ def pooled(levels: Sequence[Figures]) -> Figures:
         between=None,
         pieces=tuple(piece for seen in levels for piece in seen.pieces),
         in_flight=by_time("in_flight"),
-        prefill_s=sum(s or 0.0 for s in prefill) if any(s is not None for s in prefill) else None,
+        prompt_s=sum(s * count for s, count in timed) / weight if weight else next((s for s, _ in timed), None),
     )
 
 
