@@ -115,6 +115,7 @@ def whole_of(devices: Sequence[Judgement]) -> Judgement:
         profile=nearest.profile,
         timeline=nearest.timeline,
         headroom=headroom(means, nearest.roofs),
+        batch_fit=nearest.batch_fit,
         witness=nearest.device.index if nearest.device is not None else None,
         next_measurement=None if decided else next((d.next_measurement for d in working if d.next_measurement), None),
         warnings=tuple(dict.fromkeys(w for d in working for w in d.warnings)),

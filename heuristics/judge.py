@@ -10,6 +10,7 @@ from heuristics.evidence import Abstention, Evidence
 from heuristics.measures import headroom, measured
 from heuristics.next_measurement import suggest
 from heuristics.signals import SIGNALS
+from heuristics.signals.batch_curve import fitted
 from heuristics.simplex import SHARES
 from heuristics.verdict import Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Limit, Regime, Share
@@ -54,6 +55,7 @@ def judge(case: Case) -> Judgement:
         profile=case.profile,
         timeline=case.timeline,
         headroom=headroom(figures, case.roofs),
+        batch_fit=fitted(case),
         next_measurement=_next(case, evidence, budget) if undecided else None,
         warnings=_warnings(case, evidence, budget),
     )

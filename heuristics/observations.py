@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from heuristics.arrays import Array, Index
+from heuristics.arrays import Array, Flags, Index
 from heuristics.kernel_class import KernelClass
 from heuristics.operations import Phase
 from heuristics.roofs import Device
@@ -181,12 +181,15 @@ class LoadCurve:
     """Short decode-only windows under varying load. Arrays of shape (windows,), all of the same engine.
 
     ``batch``: mean sequences in a step; ``step_s``: the window's time over its steps; ``context_tokens``: mean
-    cached tokens a sequence, NaN where not known.
+    cached tokens a sequence, NaN where not known. ``offered``: sequences asked for at the same time, NaN where not
+    known. ``capped``: the KV cache was full, so that sequences had to wait or were put off.
     """
 
     batch: Array
     step_s: Array
     context_tokens: Array
+    offered: Array | None = None
+    capped: Flags | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from heuristics.batch_shape import BatchFit
 from heuristics.candidates import Candidate
 from heuristics.claims import Bound, RatioBound
 from heuristics.evidence import Abstention, Evidence
@@ -52,6 +53,8 @@ class Judgement:
     profile: KernelProfile | None = None
     timeline: Timeline | None = None
     headroom: Mapping[str, float] = field(default_factory=dict)
+    batch_fit: BatchFit | None = None
+    """What the batch curve came to, where one was watched."""
     next_measurement: str | None = None
     idle_fraction: float | None = None
     warnings: tuple[str, ...] = ()
@@ -105,3 +108,9 @@ class Diagnosis:
     warnings: tuple[str, ...] = ()
     tool_version: str = ""
     created_at: str = ""
+
+    @property
+    def batch_fit(self) -> BatchFit | None:
+        """What the batch curve came to: the whole job's, else that of its decode."""
+        decode = self.phases.get(Phase.DECODE)
+        return self.whole.batch_fit or (decode.judgement.batch_fit if decode is not None else None)

@@ -14,6 +14,7 @@ from heuristics.subject import Subject
 from heuristics.verdict import Diagnosis, Judgement, PhaseJudgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Relation
 from reports import sweep_json
+from reports.batch_json import doubling_of
 from reports.roofline_json import candidates_of, forecast_of, headroom_of
 from reports.words import filled, rounded
 
@@ -69,6 +70,8 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         "next_measurement": whole.next_measurement,
         "warnings": list(diagnosis.warnings),
     }
+    if diagnosis.batch_fit is not None:
+        found["batch_doubling"] = doubling_of(diagnosis.batch_fit)
     if diagnosis.forecast is not None:
         found["roofline"] = forecast_of(diagnosis.forecast)
     if diagnosis.sweep is not None:

@@ -11,6 +11,7 @@ from heuristics.sweep import Sweep
 from heuristics.verdict import Diagnosis, Verdict
 from reports import sweep_text
 from reports.as_text import MOST_ROWS, WIDEST, distance, job_facts, missing_facts, of_device, time_split
+from reports.batch_text import doubling
 from reports.roofline_text import headline, sections
 from reports.words import conclusion, count, filled, percent
 
@@ -45,6 +46,8 @@ def render(diagnosis: Diagnosis) -> str:
     if forecast is not None:
         for title, lines in sections(forecast, diagnosis.candidates, WIDEST):
             parts += [f"### {title}", "", "```", *(line[2:] for line in lines), "```", ""] if lines else []
+    if curve := doubling(diagnosis.batch_fit, WIDEST):
+        parts += ["### Batch doubling", "", "```", *(line[2:] for line in curve), "```", ""]
     if whole.evidence:
         parts += [f"### Evidence{of_device(whole)}", ""]
         for item in whole.evidence:

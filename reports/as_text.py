@@ -13,6 +13,7 @@ from heuristics.sweep import Sweep
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Regime, Share
 from reports import sweep_text
+from reports.batch_text import doubling
 from reports.lines import bullet, wrapped
 from reports.roofline_text import facts, headline, sections
 from reports.words import conclusion, count, filled, part_of_time, percent, scaled, seconds
@@ -100,6 +101,7 @@ def _sections(diagnosis: Diagnosis, columns: int) -> Iterator[tuple[str, list[st
         yield from sections(forecast, diagnosis.candidates, columns)
     yield "Phases", _phases(diagnosis, columns)
     yield "Devices", _devices(diagnosis, columns)
+    yield "Batch doubling", doubling(diagnosis.batch_fit, columns)
     yield f"Evidence{whose}", [line for item in whole.evidence for line in _evidence(item, columns)]
     every = rows(whole)
     for title, level in (("Kernels", Level.KERNEL), ("Operations", Level.OPERATION)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Sequence
 
 
 def bullet(text: str, columns: int) -> list[str]:
@@ -24,3 +25,19 @@ def wrapped(text: str, columns: int, first: str, others: str) -> list[str]:
         tied, columns, initial_indent=first, subsequent_indent=others, break_long_words=True, break_on_hyphens=False
     )
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left: set[int]) -> list[str]:
+    """Aligned columns; those on the right are left out where there is no room."""
+    if not rows:
+        return []
+    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+    shown = len(head)
+    while shown > 2 and sum(widths[:shown]) + 2 * shown > columns:
+        shown -= 1
+
+    def line(cells: Sequence[str]) -> str:
+        laid = [c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))]
+        return ("  " + "  ".join(laid[:shown])).rstrip()
+
+    return [line(head), *map(line, rows)]

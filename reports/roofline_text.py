@@ -9,7 +9,7 @@ from heuristics.crossover import Crossover
 from heuristics.operations import Load, Phase
 from heuristics.step import Forecast, Point
 from heuristics.verdict import Diagnosis
-from reports.lines import bullet
+from reports.lines import bullet, table
 from reports.words import number, percent, scaled, seconds
 
 LEAST_BAR, MOST_BAR = 8, 40
@@ -112,7 +112,7 @@ def _operations(found: Forecast, columns: int) -> list[str]:
         )
         for op in sorted(found.operations, key=lambda op: -op.roof_s(bandwidth, peak))
     ]
-    return _table(("time", "operation", "bound by", "FLOP/B", "bytes", "FLOPs"), rows, columns, left={1, 2})
+    return table(("time", "operation", "bound by", "FLOP/B", "bytes", "FLOPs"), rows, columns, left={1, 2})
 
 
 def _crossovers(found: Forecast, columns: int) -> list[str]:
@@ -132,7 +132,7 @@ def _crossovers(found: Forecast, columns: int) -> list[str]:
     ]
     if len(rows) > 1:
         lines += bullet("linear layers together, by arithmetic and stored width:", columns)
-        lines += _table(("type", "bits", "ridge", "batch"), rows, columns, left={0})
+        lines += table(("type", "bits", "ridge", "batch"), rows, columns, left={0})
     return lines
 
 
@@ -180,7 +180,7 @@ def _candidates(found: Sequence[Candidate], columns: int) -> list[str]:
         )
         for c in found
     ]
-    return _table(("device", "tokens/s", "step", "at the roof", ""), rows, columns, left={0, 4})
+    return table(("device", "tokens/s", "step", "at the roof", ""), rows, columns, left={0, 4})
 
 
 def _costs(found: Sequence[Candidate], columns: int) -> list[str]:
@@ -194,23 +194,7 @@ def _costs(found: Sequence[Candidate], columns: int) -> list[str]:
         )
         for c in by_cost(found)
     ]
-    return _table(("device", "$/M tokens", "at the roof", "$/h", ""), rows, columns, left={0, 4})
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left: set[int]) -> list[str]:
-    """Aligned columns; those on the right are left out where there is no room."""
-    if not rows:
-        return []
-    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
-    shown = len(head)
-    while shown > 2 and sum(widths[:shown]) + 2 * shown > columns:
-        shown -= 1
-
-    def line(cells: Sequence[str]) -> str:
-        laid = [c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))]
-        return ("  " + "  ".join(laid[:shown])).rstrip()
-
-    return [line(head), *map(line, rows)]
+    return table(("device", "$/M tokens", "at the roof", "$/h", ""), rows, columns, left={0, 4})
 
 
 def lines_of(rows: Sequence[tuple[int, str, Diagnosis | None, str | None]]) -> str:

@@ -1,67 +1,82 @@
 """Batch curve
 
-What it looks at: throughput against the measured batch, over short decode-only windows as the load varies by itself.
+What it looks at: the time of a step against the measured batch, over decode-only windows as the load varies by itself
+or is varied.
 
-What it bounds and why: with e = d log throughput ÷ d log batch, work that grows with the batch takes 1 − e of the
-step. Arithmetic does, so compute ≤ 1 − e. Weights and waiting do not: doubling throughput with the batch means either.
-The KV cache's traffic grows with the batch too; what it takes at the peak bandwidth, by the model, is told apart.
+What it bounds and why: a step of f + m·B has a fixed part f, weights or waiting, and a part that grows with the batch:
+arithmetic, KV traffic, experts, the host's work for each sequence. Arithmetic grows, so at the batch that is served
+compute ≤ 1 − fixed share. What the KV cache's bytes take at the peak bandwidth is told apart. Twice the throughput for
+twice the batch means weights or latency; no more of it means compute or KV traffic.
 
-Blind spots: 1 − e also holds experts that more tokens touch and the host's work for each sequence, so it never proves
-compute. Fewer than three doublings say nothing: kernels change between batches. A batch
-capped by a full KV cache is no batch: the measured one is used, never the offered concurrency.
+Blind spots: the fixed part may be memory or latency, and the growing part any of four things, so the curve never
+proves compute. Fewer than three doublings, or four batches, say nothing. A kernel that changes between two batches is
+told from growth only where both sides were seen. Of a batch that a full KV cache held back the measured one counts,
+never the offered concurrency; where the job sits at that cap nothing is claimed at all.
 
-Example: 1 to 16 sequences at 9.1 to 9.6 ms a step: e = 0.98, compute at most a few percent.
+Example: 1 to 16 sequences at 9.1 to 9.6 ms a step: 95 % of a step at 16 is fixed, compute at most a few percent.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from heuristics.arrays import Array
+from heuristics.batch_fit import fit_batches
+from heuristics.batch_shape import BatchFit, Parts
 from heuristics.case import Case
 from heuristics.claims import Bound
 from heuristics.evidence import Abstention, Evidence, Finding
 from heuristics.observations import LoadCurve
-from heuristics.vocabulary import Quantity, Relation, Share
+from heuristics.operations import Phase
+from heuristics.vocabulary import Limit, Quantity, Relation, Share
 
 NAME = "batch_curve"
 
-LEAST_RANGE = 7.0
-"""Largest over smallest batch: three doublings, less what rounding and half-full steps take."""
+WIDTH = 0.06
+"""A step between two that were measured, a batch that is a mean over a window: what no interval of the fit holds."""
 
-WIDTH = 0.12
-"""Kernels change between batches, and the slope is that of the whole range, not of its end."""
+TOO_WIDE = 0.6
+"""An interval of the fixed share that says nothing."""
 
-LARGEST_ERROR = 0.15
+AT_CAP = 0.9
+"""Of the batch at which the cache was full: the job sits there."""
+
 NOTABLE = 0.01
+CONTEXTS = 17
 
 
 def weigh(case: Case) -> Finding:
-    """Bound compute by how little throughput falls behind the batch."""
-    curve = case.curve
-    if curve is None:
+    """Bound compute by the part of a step that does not grow with the batch."""
+    fit = fitted(case)
+    if fit is None:
         return Abstention(signal=NAME, reason="no varying load was watched")
-    low, high = float(curve.batch.min()), float(curve.batch.max())
-    if high < LEAST_RANGE * low:
-        return Abstention(
-            signal=NAME,
-            missing=False,
-            reason=f"the batch went only from {low:.3g} to {high:.3g}: three doublings are needed",
-        )
-    elasticity, error = slope(np.log(curve.batch), np.log(curve.batch / curve.step_s))
-    if error > LARGEST_ERROR:
-        return Abstention(
-            signal=NAME, missing=False, reason=f"throughput scatters too much around {elasticity:.2f} ± {error:.2f}"
-        )
+    batch = _batch(case, fit)
+    if fit.cap_batch is not None and batch is not None and batch >= AT_CAP * fit.cap_batch:
+        return _capped(case, fit.cap_batch)
+    share = fit.fixed_share_at(batch) if batch is not None else None
+    if fit.parts is None or share is None or batch is None:
+        return Abstention(signal=NAME, missing=False, reason=fit.reason or "no batch is known")
+    if share.high - share.low > TOO_WIDE:
+        reason = f"throughput scatters too much: the fixed part may be {share.low:.2f} to {share.high:.2f} of a step"
+        return Abstention(signal=NAME, missing=False, reason=reason)
     cache = kv_part(case)
-    measured = {"elasticity": elasticity, "elasticity_error": error, "least_batch": low, "most_batch": high}
+    measured = {
+        "batch": batch,
+        "fixed_share": share.value,
+        "fixed_share_low": share.low,
+        "fixed_share_high": share.high,
+        "kv_fraction": cache,
+        **_range(fit, fit.parts),
+    }
     sentence = (
-        "throughput grew as batch to the power {elasticity:number} ± {elasticity_error:number} "
-        "from {least_batch:number} to {most_batch:number} sequences"
+        "at batch {batch:number} {fixed_share:percent} of a step does not grow with the batch "
+        "({fixed_share_low:percent} to {fixed_share_high:percent}, by batches from {least_batch:number} to "
+        "{most_batch:number})"
     )
     if cache > NOTABLE:
-        measured["kv_fraction"] = cache
-        sentence += ", of which the KV cache explains at least {kv_fraction:percent} of the step"
+        sentence += "; the KV cache explains at least {kv_fraction:percent} of it beside"
     return Evidence(
         signal=NAME,
         source=case.source(LoadCurve),
@@ -70,13 +85,38 @@ def weigh(case: Case) -> Finding:
             Bound(
                 share=Share.COMPUTE,
                 relation=Relation.AT_MOST,
-                value=min(1.0, max(0.0, 1.0 - elasticity - cache)),
-                width=float(np.hypot(WIDTH, error)),
+                value=min(1.0, max(0.0, 1.0 - share.value - cache)),
+                width=float(np.hypot(WIDTH, share.deviation)),
             ),
         ),
         sentence=sentence,
         measured=measured,
     )
+
+
+def fitted(case: Case) -> BatchFit | None:
+    """The fit of the case's curve, with the KV cache's part where the model tells it; None without a curve."""
+    return None if case.curve is None else fit_batches(case.curve, kv_s=kv_seconds(case, case.curve))
+
+
+def kv_seconds(case: Case, curve: LoadCurve) -> Array | None:
+    """Time that reading each window's KV cache takes at the peak bandwidth; None where that is not known.
+
+    Windows that do not state their contexts are taken to have the case's.
+    """
+    bandwidth = case.roofs.bandwidth_bytes_per_s if case.roofs is not None else None
+    if not bandwidth or case.load is None or not case.operations:
+        return None
+    usual = case.load.context_tokens if case.load.phase is Phase.DECODE else 0.0
+    context = np.where(np.isfinite(curve.context_tokens), curve.context_tokens, usual)
+    every = np.unique(context)
+    some = every if every.size <= CONTEXTS else np.linspace(every[0], every[-1], CONTEXTS)
+    loads = [
+        replace(case.load, phase=Phase.DECODE, batch=1.0, prefill_tokens=0.0, context_tokens=float(c)) for c in some
+    ]
+    a_sequence = [sum(op.kv_bytes for op in replace(case, load=load).operations) for load in loads]
+    found: Array = curve.batch * np.interp(context, some, a_sequence) / bandwidth
+    return found
 
 
 def kv_part(case: Case) -> float:
@@ -88,15 +128,32 @@ def kv_part(case: Case) -> float:
     return min(1.0, sum(op.kv_bytes for op in case.operations) / bandwidth / step_s)
 
 
-def slope(x: Array, y: Array) -> tuple[float, float]:
-    """The median of the slopes through all pairs (Theil and Sen), and its standard error from the residuals."""
-    first, second = np.triu_indices(x.size, 1)
-    apart = x[second] - x[first]
-    wide = np.abs(apart) > 0.25 * np.log(2.0)
-    slopes = (y[second] - y[first])[wide] / apart[wide]
-    middle = float(np.sort(slopes)[slopes.size // 2])
-    rest = y - middle * x
-    rest -= np.sort(rest)[rest.size // 2]
-    deviation = 1.4826 * float(np.sort(np.abs(rest))[rest.size // 2])
-    spread = float(np.sqrt(((x - x.mean()) ** 2).sum()))
-    return middle, deviation / spread
+def _batch(case: Case, fit: BatchFit) -> float | None:
+    """The batch that is judged: the served one, else the largest that was watched."""
+    if case.serving is not None and case.serving.batch:
+        return case.serving.batch
+    return fit.largest.batch if fit.largest is not None else None
+
+
+def _range(fit: BatchFit, parts: Parts) -> dict[str, float]:
+    """What was measured at all."""
+    return {
+        "elasticity": parts.elasticity.value,
+        "elasticity_error": parts.elasticity.deviation,
+        "least_batch": fit.levels[0].batch,
+        "most_batch": fit.levels[-1].batch,
+    }
+
+
+def _capped(case: Case, cap: float) -> Evidence:
+    """A plateau that the cache's size made: it limits the job and says nothing of its shares."""
+    return Evidence(
+        signal=NAME,
+        source=case.source(LoadCurve),
+        quantity=Quantity.BATCH_CURVE,
+        claims=(),
+        sentence="the batch stopped at {cap_batch:number} sequences although more were asked for: the KV cache is "
+        "full, and the throughput that stopped with it says nothing of compute",
+        measured={"cap_batch": cap},
+        limits=frozenset({Limit.KV_CAPACITY}),
+    )

@@ -111,6 +111,45 @@ OPERATION = record(
     {"level": {"enum": ["kernel", "operation"]}, "ncu_rule": record({"label": TEXT, "regime": TEXT})},
 )
 
+INTERVAL = record({"value": NUMBER, "low": NUMBER, "high": NUMBER})
+SHARE_INTERVAL = record({"value": FRACTION, "low": FRACTION, "high": FRACTION})
+
+BATCH_DOUBLING = record(
+    {
+        "levels": listed(
+            record(
+                {
+                    "batch": POSITIVE,
+                    "step_s": POSITIVE,
+                    "tokens_per_s": POSITIVE,
+                    "windows": {"type": "integer", "minimum": 1},
+                    "capped": {"type": "boolean"},
+                    "gain_per_doubling": nullable(INTERVAL),
+                    "fixed_share": nullable(SHARE_INTERVAL),
+                },
+                {"unsettled": TEXT, "kv_share": FRACTION},
+            )
+        ),
+        "parts": nullable(
+            record(
+                {
+                    "fixed_s": INTERVAL,
+                    "marginal_s": INTERVAL,
+                    "elasticity": INTERVAL,
+                    "knee_batch": nullable(INTERVAL),
+                    "knee_reason": nullable(TEXT),
+                    "switches": listed(record({"below_batch": POSITIVE, "above_batch": POSITIVE, "factor": INTERVAL})),
+                    "scatter": nullable(NUMBER),
+                    "misfit": NUMBER,
+                }
+            )
+        ),
+        "reason": nullable(TEXT),
+        "cap_batch": nullable(POSITIVE),
+        "outliers": {"type": "integer", "minimum": 0},
+    }
+)
+
 DEVICE = record({"vendor": TEXT}, {"index": {"type": "integer"}, "name": TEXT, "uuid": TEXT})
 
 VERDICT_JSON = record(
@@ -143,8 +182,9 @@ VERDICT_JSON = record(
         "warnings": listed(TEXT),
     },
     {
+        "batch_doubling": BATCH_DOUBLING,
         "devices": listed(
             record({"index": {"type": "integer"}, "verdict": VERDICT, "roofs": nullable(ROOFS), "measured": MEASURED})
-        )
+        ),
     },
 )
