@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -154,8 +155,7 @@ def _prompt(exchange: Exchange, otherwise: float) -> float:
 
 def _between(exchange: Exchange, begin_s: float, end_s: float) -> int:
     """Events with tokens after the one time and up to the other."""
-    low, high = np.searchsorted(exchange.token_s, (begin_s, end_s), side="right")
-    return int(high - low)
+    return bisect_right(exchange.token_s, end_s) - bisect_right(exchange.token_s, begin_s)
 
 
 def _gaps(begun: Sequence[Exchange], each: Sequence[float], window: tuple[float, float]) -> Array:
@@ -212,7 +212,7 @@ def _piece(
     spans_s = steps = context = 0.0
     sequences = 0
     for exchange, per in zip(begun, each, strict=True):
-        low, high = np.searchsorted(exchange.token_s, (begin_s, end_s), side="right")
+        low, high = bisect_right(exchange.token_s, begin_s), bisect_right(exchange.token_s, end_s)
         if high - low < 2:
             continue
         sequences += 1
@@ -244,7 +244,7 @@ def _prompt_s(load: LevelLoad, begun: Sequence[Exchange], each: Sequence[float],
     times, so_far = times[order], np.concatenate([[0.0], np.cumsum(weights[order])])
     waited_s = 0.0
     for interval in load.intervals:
-        if interval.waiting and interval.end_s <= load.end_s:
+        if interval.waiting and interval.end_s < load.end_s:
             low, high = np.searchsorted(times, (interval.begin_s, interval.end_s), side="right")
             made = (so_far[high] - so_far[low]) / interval.decoding if interval.decoding else 0.0
             waited_s += (interval.end_s - interval.begin_s) - made * step_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -141,13 +141,29 @@ def observations(
     return [Observation(source=source, payload=served), *phases, *kept]
 
 
-def curve(levels: Sequence[tuple[Figures, float]]) -> LoadCurve | None:
-    """Every piece of decoding alone; the second of each pair is the level's batch over what the client counted."""
-    points = [(p.batch * factor, p.step_s, p.context_tokens) for seen, factor in levels for p in seen.pieces]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A level's figures, with what became of the client's count of sequences.
+
+    ``factor``: the measured batch of one engine over what the client counted; ``offered``: requests at once, of one.
+    """
+
+    seen: Figures
+    factor: float
+    offered: float
+
+
+def curve(levels: Sequence[Counted]) -> LoadCurve | None:
+    """Every piece of decoding alone; None where there is none."""
+    points = [
+        (piece.batch * level.factor, piece.step_s, piece.context_tokens, level.offered)
+        for level in levels
+        for piece in level.seen.pieces
+    ]
     if not points:
         return None
-    batch, step_s, context = (np.array(column) for column in zip(*points, strict=True))
-    return LoadCurve(batch=batch, step_s=step_s, context_tokens=context)
+    batch, step_s, context, offered = (np.array(column) for column in zip(*points, strict=True))
+    return LoadCurve(batch=batch, step_s=step_s, context_tokens=context, offered=offered)
 
 
 def pooled(levels: Sequence[Figures]) -> Figures:
