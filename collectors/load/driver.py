@@ -100,7 +100,7 @@ class Driver:
                 return
             level = Level(offered, self.driven.endpoint, self._plan, self.account, self._prompts, self._over)
             load = await level.run()
-            seen = figures(load, self._prompts.expected_tokens, self._alone_s)
+            seen = figures(load, self._prompts.expected_tokens, self._alone_s, earlier=self.driven.answer)
             if seen is None:
                 self.driven.stopped = self._why() or f"nothing could be measured at {offered} at once"
                 return

@@ -89,17 +89,20 @@ class Figures:
         return sum(piece.context_tokens * piece.steps for piece in self.pieces) / steps if steps else None
 
 
-def figures(load: LevelLoad, prompt_tokens: float, alone_s: float | None = None) -> Figures | None:
+def figures(
+    load: LevelLoad, prompt_tokens: float, alone_s: float | None = None, *, earlier: Exchange | None = None
+) -> Figures | None:
     """The figures of a level; None where nothing could be measured.
 
-    ``prompt_tokens``: of a prompt, where the server does not count; ``alone_s``: to the first token of a request alone.
+    ``prompt_tokens``: of a prompt, where the server does not count; ``alone_s``: to the first token of a request
+    alone; ``earlier``: an answer that tells how many tokens an event holds where none of the level ended.
     """
     begun = [x for x in load.exchanges if x.token_s]
     if load.begin_s is None or not begun or load.end_s <= load.begin_s:
         return None
     window = (load.begin_s, load.end_s)
     window_s = window[1] - window[0]
-    each = _each(begun)
+    each = _each(begun, earlier)
     stated = [x.usage.prompt_tokens for x in begun if x.usage.prompt_tokens is not None]
     prompt_tokens = sum(stated) / len(stated) if stated else prompt_tokens
     prompts = [x for x in begun if window[0] < x.token_s[0] <= window[1]]
@@ -135,11 +138,12 @@ def figures(load: LevelLoad, prompt_tokens: float, alone_s: float | None = None)
     )
 
 
-def _each(begun: Sequence[Exchange]) -> list[float]:
+def _each(begun: Sequence[Exchange], earlier: Exchange | None) -> list[float]:
     """Tokens an event, by the server's count where it gave one, by the others' mean where not."""
     known = [_per_event(x) for x in begun]
     stated = [per for per in known if per is not None]
-    typical = sum(stated) / len(stated) if stated else 1.0
+    before = _per_event(earlier) if earlier is not None else None
+    typical = sum(stated) / len(stated) if stated else before or 1.0
     return [typical if per is None else per for per in known]
 
 

@@ -39,17 +39,19 @@ def test_batch_step_and_prompts_come_out_as_they_were(
             prompt_s=prompt_s,
             output_tokens=output,
             a_chunk=a_chunk,
-            until_s=3.0 * output * step_s,
+            until_s=3.0 * (output * step_s + offered * prompt_s),
         )
     )
-    rel = 0.01 if a_chunk == 1 else 0.01 + a_chunk / output  # the last event of an answer may hold fewer
+    rel = (
+        0.01 if a_chunk == 1 else 0.01 + 2.0 * a_chunk / output
+    )  # the first event of an answer and the last hold fewer
     assert found.batch == pytest.approx(offered)
     assert found.step_s == pytest.approx(step_s, rel=rel)
     assert found.between is not None
     assert found.between.p50_s == pytest.approx(step_s, rel=rel)
     assert found.prompt_s == pytest.approx(prompt_s, rel=0.1, abs=1.5 * step_s)
-    assert found.tokens_per_event == pytest.approx(output / -(-output // a_chunk), rel=1e-6)
-    assert found.tokens_per_s <= offered / step_s * 1.02
+    assert 1.0 <= found.tokens_per_event <= a_chunk
+    assert found.tokens_per_s <= offered / step_s * (1.02 + rel)
 
 
 @given(offered=st.integers(3, 20), most=st.integers(1, 6))
@@ -63,7 +65,7 @@ def test_what_the_engine_does_not_run_together_is_no_batch(offered: int, most: i
 def test_without_usage_each_event_is_a_token() -> None:
     counted = seen(Played(offered=2, step_s=lambda n: 0.02, prompt_s=0.01, a_chunk=4))
     events = seen(Played(offered=2, step_s=lambda n: 0.02, prompt_s=0.01, a_chunk=4, usage=False))
-    assert counted.tokens_per_s == pytest.approx(4.0 * events.tokens_per_s, rel=0.02)
+    assert counted.tokens_per_s == pytest.approx(64.0 / 17.0 * events.tokens_per_s)
     assert events.output_tokens is None
 
 
@@ -101,3 +103,13 @@ def test_prompts_and_decoding_are_observed_apart_and_fill_the_time() -> None:
     assert decode.batch == 2.0
     assert prefill.prompt_tokens_per_s == pytest.approx(64.0 / 0.2, rel=0.15)
     assert decode.window_s + prefill.window_s == pytest.approx(whole.window_s, rel=1e-6)
+
+
+def test_an_earlier_answer_tells_how_many_tokens_an_event_holds() -> None:
+    short = Played(offered=1, step_s=lambda n: 0.02, prompt_s=0.01, output_tokens=512, a_chunk=4, until_s=4.0).play()
+    answer = Played(offered=1, step_s=lambda n: 0.02, prompt_s=0.01, a_chunk=4).play().exchanges[0]
+    alone, told = figures(short, 64.0), figures(short, 64.0, earlier=answer)
+    assert alone is not None
+    assert told is not None
+    assert alone.step_s == pytest.approx(0.08, rel=0.02)
+    assert told.step_s == pytest.approx(0.02, rel=0.08)

@@ -43,7 +43,7 @@ class Played:
             ended = []
             for exchange in running:
                 running[exchange] += 1
-                if running[exchange] % self.a_chunk == 0 or running[exchange] == self.output_tokens:
+                if running[exchange] in (1, self.output_tokens) or running[exchange] % self.a_chunk == 0:
                     exchange.token_s.append(self.now_s)
                 if running[exchange] == self.output_tokens:
                     ended.append(exchange)
@@ -58,6 +58,7 @@ class Played:
                 if self.usage:
                     exchange.usage = Usage(prompt_tokens=self.prompt_tokens, output_tokens=self.output_tokens)
                 waiting.append(self._sent())
+        self.now_s += 1e-6  # it ends between two events
         self.load.end_s = self.now_s
         self._closed(since_s, len(running), len(waiting), freed=False)
         for exchange in running:
