@@ -77,7 +77,8 @@ def sweep(target: str, plan: Plan, terms: Terms, given: Given, *, interrupt: Int
     )
     job.start()
     try:
-        time.sleep(SETTLE_S)
+        if place.pid is not None:
+            time.sleep(SETTLE_S)
         driven = driver.run()
     finally:
         job.stop()

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from heuristics.operations import Phase
+from heuristics.simplex import SHARES
 from heuristics.sweep import Spread, Sweep, SweepLevel
 from heuristics.verdict import Verdict
 from heuristics.vocabulary import Regime
-from reports.lines import bullet
 from reports.words import count, number, percent, seconds
 
 NAMES = {
@@ -52,14 +52,17 @@ def table(sweep: Sweep) -> list[str]:
     return found
 
 
-def verdicts(sweep: Sweep, columns: int) -> list[str]:
-    """A line a level and phase."""
-    found = []
+def verdicts(sweep: Sweep) -> list[str]:
+    """A line a level and phase: regime, confidence and shares."""
+    head = "".join(share.value.rjust(9) for share in SHARES)
+    found = [f"  at once  phase     regime        sure{head}"]
     for level in sweep.levels:
         known = [(name, verdict) for name, verdict in parts(level) if verdict is not None]
         for place, (name, verdict) in enumerate(known):
             of = "" if place else str(level.offered)
-            found += bullet(f"{of:>5}  {name:<8}  {_brief(verdict)}", columns)
+            shares = "".join(percent(verdict.shares[share]).rjust(9) for share in SHARES) if verdict.shares else ""
+            sure = percent(verdict.confidence).rjust(5)
+            found.append(f"  {of:>7}  {name:<8}  {verdict.regime.value:<12} {sure}{shares}".rstrip())
     return found
 
 
@@ -90,13 +93,6 @@ def _spread(spread: Spread | None) -> str:
         return "-"
     factor, unit = (1.0, "s") if spread.p50_s >= 1.0 else (1e3, "ms")
     return f"{number(spread.p50_s * factor)}/{number(spread.p95_s * factor)} {unit}"
-
-
-def _brief(verdict: Verdict) -> str:
-    shares = ""
-    if verdict.shares is not None:
-        shares = "  ".join(f"{share.value} {percent(value)}" for share, value in verdict.shares.items())
-    return f"{verdict.regime.value:<12}  {percent(verdict.confidence):>5}  {shares}"
 
 
 def _regimes(sweep: Sweep) -> str:

@@ -152,6 +152,7 @@ async def _taken_in(
             response.close()
         body = response.feed(data) if data else b""
         if response.status is not None and (response.status != OK or response.content_type != STREAM_TYPE):
+            limit.reschedule(loop.time() + 2.0 * ERROR_S)
             with suppress(BadAnswer, OSError):
                 async with asyncio.timeout(ERROR_S):
                     body += await _rest(reader, response, LARGEST_ERROR - len(body))
