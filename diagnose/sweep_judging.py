@@ -104,7 +104,7 @@ def judged(
 def _level(load: LevelLoad, seen: Figures, watched: Seen) -> _Level:
     records = watched.records(load.begin_s or load.started_s, load.end_s)
     meanwhile = fold([*records, watched.overhead])
-    running = engine_batch.running(records, load.intervals, watched.origin_s)
+    running = engine_batch.running(records, load.intervals, watched.origin_s, seen.step_s)
     served = (o.payload for o in meanwhile.observations if isinstance(o.payload, Serving) and o.phase is None)
     replicas = next((payload.replicas for payload in served), 1)
     batch, source = _batch(seen, load.offered, running, replicas)

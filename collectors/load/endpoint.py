@@ -12,6 +12,8 @@ from collectors.load.prompts import Prompts
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 MODELS = "/v1/models"
+TRIAL_TOKENS = 16
+"""Of the answers that only show what the server understands."""
 ABSENT = frozenset({404, 405, 501})
 UNUSABLE = frozenset({400, 422})
 """Answers to a request with an option that the server does not know."""
@@ -52,7 +54,7 @@ async def found(
     for _ in range(TRIED):
         if not account.take():
             return Failure(reason=f"{account.spent} was reached before the load began")
-        answer = await asked(endpoint, plan, prompts, unseen)
+        answer = await asked(endpoint, plan, prompts, unseen, tokens=min(TRIAL_TOKENS, plan.output_tokens))
         account.settle(tokens_of(answer, plan))
         failure = answer.failure
         if failure is None:
@@ -78,13 +80,14 @@ def _otherwise(endpoint: Endpoint, failure: Failure) -> Endpoint | None:
     return None
 
 
-async def asked(endpoint: Endpoint, plan: Plan, prompts: Prompts, seen: Seen) -> Exchange:
-    """One request of the plan's lengths."""
+async def asked(endpoint: Endpoint, plan: Plan, prompts: Prompts, seen: Seen, *, tokens: int | None = None) -> Exchange:
+    """One request of the plan's lengths, or for fewer tokens."""
+    wanted = plan.output_tokens if tokens is None else tokens
     return await stream(
         endpoint.peer,
         endpoint.path,
-        endpoint.body(prompts.next(), plan.output_tokens),
-        tokens=plan.output_tokens,
+        endpoint.body(prompts.next(), wanted),
+        tokens=wanted,
         timeout_s=plan.timeout_s,
         seen=seen,
     )

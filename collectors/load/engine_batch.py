@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import median
 
 from collectors.engines.concepts import Concept
 from collectors.engines.readings import readings
@@ -11,19 +12,28 @@ from collectors.fold import snapshot
 from collectors.load.level import Interval
 from collectors.record import Record
 
+FEWEST = 2
+"""Readings that must agree on more or less than the client counts, one may have been taken in passing."""
 
-def running(records: Iterable[Record], intervals: Sequence[Interval], origin_s: float) -> float | None:
-    """Mean of the requests running, all engines of the server together; None where it never said so meanwhile.
 
-    ``origin_s``: the monotonic time from which records count.
+def running(
+    records: Iterable[Record], intervals: Sequence[Interval], origin_s: float, step_s: float | None
+) -> float | None:
+    """Median of the requests running, all engines of the server together; None where it said so less than twice.
+
+    ``origin_s``: the monotonic time from which records count. Engines renew their gauges at the end of a step of
+    ``step_s``, and a reading may be of any time while it was asked for.
     """
-    alone = [(i.begin_s - origin_s, i.end_s - origin_s) for i in intervals if i.alone]
-    stated = [
-        value
-        for found in records
-        if any(begin_s <= found["t_s"] <= end_s for begin_s, end_s in alone) and (value := _stated(found)) is not None
-    ]
-    return sum(stated) / len(stated) if stated else None
+    margin_s = step_s or 0.0
+    alone = [(i.begin_s - origin_s + margin_s, i.end_s - origin_s) for i in intervals if i.alone]
+    stated = []
+    for found in records:
+        half_s = 0.5 * found.get("took_s", 0.0)
+        if any(begin_s <= found["t_s"] - half_s and found["t_s"] + half_s <= end_s for begin_s, end_s in alone):
+            value = _stated(found)
+            if value is not None:
+                stated.append(value)
+    return median(stated) if len(stated) >= FEWEST else None
 
 
 def _stated(found: Record) -> float | None:

@@ -43,7 +43,7 @@ def whole(engine: Serving | None, seen: Figures, name: str, model: str | None) -
         time_to_first_token_s=seen.first.p50_s if seen.first is not None else None,
         context_tokens=seen.context_tokens,
     )
-    if engine is None or engine.stale:
+    if engine is None or engine.stale or engine.lifetime:
         return mine
     lacking = {
         field: getattr(mine, field)
