@@ -72,8 +72,8 @@ def _swept(sweep: Sweep, columns: int, colour: bool) -> list[str]:
     lines = [_bold(first, colour), *more, ""]
     for title, body in (
         ("Load", [line for fact in sweep_text.facts(sweep) for line in bullet(fact, columns)]),
-        ("Levels, times as median/95th percentile", sweep_text.table(sweep)),
-        ("Verdicts", sweep_text.verdicts(sweep)),
+        ("Levels, times as median/95th percentile", sweep_text.table(sweep, columns)),
+        ("Verdicts", sweep_text.verdicts(sweep, columns)),
     ):
         lines += [_bold(title, colour), *body, ""]
     return lines

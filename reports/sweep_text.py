@@ -22,6 +22,9 @@ NAMES = {
 
 HEAD = ("at once", "batch", "tokens/s", "step", "first token", "between tokens")
 WIDTHS = (7, 6, 8, 8, 15, 15)
+SHARE_WIDTH = 9
+ALIKE = 0.98
+"""Of the highest throughput, what counts as reaching it: fewer requests at once wait less for it."""
 
 
 def headline(sweep: Sweep) -> list[str]:
@@ -43,27 +46,29 @@ def facts(sweep: Sweep) -> list[str]:
     return found
 
 
-def table(sweep: Sweep) -> list[str]:
-    """A line a level; times to the first token and between tokens as median and 95th percentile."""
-    head = "  ".join([*(name.rjust(width) for name, width in zip(HEAD, WIDTHS, strict=True))])
-    found = [f"  {head}"]
-    for level in sweep.levels:
-        found.append(f"  {'  '.join(cell.rjust(w) for cell, w in zip(cells(level), WIDTHS, strict=True))}")
-    return found
+def table(sweep: Sweep, columns: int) -> list[str]:
+    """A line a level, as many columns as there is room for; times as median and 95th percentile."""
+    shown = len(WIDTHS)
+    while 2 * shown + sum(WIDTHS[:shown]) > columns:
+        shown -= 1
+    lines = [list(HEAD), *(cells(level) for level in sweep.levels)]
+    return ["".join(f"  {cell:>{width}}" for cell, width in zip(line, WIDTHS[:shown], strict=False)) for line in lines]
 
 
-def verdicts(sweep: Sweep) -> list[str]:
-    """A line a level and phase: regime, confidence and shares."""
-    head = "".join(share.value.rjust(9) for share in SHARES)
+def verdicts(sweep: Sweep, columns: int) -> list[str]:
+    """A line a level and phase: regime, confidence, and the shares where there is room."""
+    head = "".join(share.value.rjust(SHARE_WIDTH) for share in SHARES)
     found = [f"  at once  phase     regime        sure{head}"]
     for level in sweep.levels:
         known = [(name, verdict) for name, verdict in parts(level) if verdict is not None]
         for place, (name, verdict) in enumerate(known):
             of = "" if place else str(level.offered)
-            shares = "".join(percent(verdict.shares[share]).rjust(9) for share in SHARES) if verdict.shares else ""
+            told = [percent(verdict.shares[share]) if verdict.shares else "" for share in SHARES]
+            shares = "".join(text.rjust(SHARE_WIDTH) for text in told)
             sure = percent(verdict.confidence).rjust(5)
-            found.append(f"  {of:>7}  {name:<8}  {verdict.regime.value:<12} {sure}{shares}".rstrip())
-    return found
+            found.append(f"  {of:>7}  {name:<8}  {verdict.regime.value:<12} {sure}{shares}")
+    room = len(found[0]) <= columns
+    return [line.rstrip() if room else line[: len(found[0]) - len(head)].rstrip() for line in found]
 
 
 def parts(level: SweepLevel) -> Iterator[tuple[str, Verdict | None]]:
@@ -132,7 +137,8 @@ def _batch(level: SweepLevel) -> str:
 
 def _throughput(sweep: Sweep) -> str:
     first = sweep.levels[0]
-    best = max(sweep.levels, key=lambda level: level.tokens_per_s)
+    most = max(level.tokens_per_s for level in sweep.levels)
+    best = next(level for level in sweep.levels if level.tokens_per_s >= ALIKE * most)
     told = f"{first.offered} at once: {_speed(first)}"
     return told if best is first else f"{told}; most at {best.offered}: {_speed(best)}"
 

@@ -18,6 +18,8 @@ FEWEST_STEPS = 5.0
 """In a stretch of decoding alone from which on it tells the time of a step."""
 PIECE_S, PIECE_STEPS = 1.0, 8.0
 """Longer stretches are divided, into pieces no shorter than that."""
+SAME_STEP = 0.25
+"""Of a step, the time within which first tokens are of the same one."""
 TAKING_IN = 2.0
 """Times the first token of a request alone: so long after an event a prompt may still be being taken in."""
 
@@ -59,6 +61,8 @@ class Figures:
     pieces: tuple[Piece, ...]
     in_flight: float
     prompt_s: float | None
+    together: float
+    """Prompts that got their first tokens in the same step, on average."""
 
     @property
     def prefill_s(self) -> float:
@@ -135,6 +139,7 @@ def figures(
         pieces=pieces,
         in_flight=_in_flight(load.intervals, window),
         prompt_s=None if step_s is None else _prompt_s(load, begun, each, step_s),
+        together=_together(begun, step_s),
     )
 
 
@@ -231,6 +236,14 @@ def _piece(
         step_s=spans_s / steps,
         context_tokens=context / sequences,
     )
+
+
+def _together(begun: Sequence[Exchange], step_s: float | None) -> float:
+    """Prompts by the steps that they ended in: an engine takes several in at once, or one after another."""
+    if step_s is None:
+        return 1.0
+    firsts = np.sort([x.token_s[0] for x in begun])
+    return firsts.size / (1 + int((np.diff(firsts) > SAME_STEP * step_s).sum()))
 
 
 def _in_flight(intervals: Sequence[Interval], window: tuple[float, float]) -> float:

@@ -103,14 +103,14 @@ def taking_in(served: Serving, seen: Figures) -> Serving | None:
     tokens = seen.prompt_tokens - seen.cached_tokens
     if not seen.prompt_s or seen.step_s is None or tokens < 1.0:
         return None
-    chunk = min(LARGEST_CHUNK, tokens)
+    chunk = min(LARGEST_CHUNK, max(1.0, seen.together) * tokens)
     sure = seen.prompt_s >= SURE * seen.step_s
     return Serving(
         engine=served.engine,
         model=served.model,
         window_s=seen.prefill_s,
         busy=True,
-        batch=1.0,
+        batch=chunk / tokens if chunk > tokens else 1.0,
         tokens_per_step=chunk,
         steps=seen.prompts * tokens / chunk,
         step_s=seen.prompt_s * chunk / tokens if sure else None,
@@ -189,6 +189,7 @@ def pooled(levels: Sequence[Figures]) -> Figures:
         between=None,
         pieces=tuple(piece for seen in levels for piece in seen.pieces),
         in_flight=by_time("in_flight"),
+        together=prompts / sum(seen.prompts / seen.together for seen in levels) if prompts else 1.0,
         prompt_s=sum(s * count for s, count in timed) / weight if weight else next((s for s, _ in timed), None),
     )
 

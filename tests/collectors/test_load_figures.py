@@ -101,6 +101,8 @@ def test_prompts_and_decoding_are_observed_apart_and_fill_the_time() -> None:
     decode, prefill, whole = every[Phase.DECODE], every[Phase.PREFILL], every[None]
     assert decode.step_s == pytest.approx(0.02, rel=0.02)
     assert decode.batch == 2.0
+    assert prefill.batch == pytest.approx(2.0)
+    assert prefill.tokens_per_step == pytest.approx(2.0 * 64.0)
     assert prefill.prompt_tokens_per_s == pytest.approx(64.0 / 0.2, rel=0.15)
     assert decode.window_s + prefill.window_s == pytest.approx(whole.window_s, rel=1e-6)
 
