@@ -72,7 +72,7 @@ def sweep(target: str, plan: Plan, terms: Terms, given: Given, *, interrupt: Int
         peer,
         served=served,
         seed=int.from_bytes(os.urandom(6), "big"),
-        interrupted=lambda: interrupt.requested or job.ended,
+        ended=lambda: _ended(interrupt, job),
         tell=tell,
     )
     job.start()
@@ -86,11 +86,18 @@ def sweep(target: str, plan: Plan, terms: Terms, given: Given, *, interrupt: Int
         raise _error(place, driven.failure)
     if not driven.levels:
         raise DiagnoseError(
-            f"{place.address.base}: {driven.stopped or 'nothing could be measured'}",
-            hint="diagnose sweep ... --timeout 300 --level-seconds 30, where the server is slow; else see its log",
+            f"{place.address.base}: nothing was measured: {driven.stopped}",
+            hint="let it reach its first level; --timeout 300 --level-seconds 30 where the server is slow",
         )
     seen = Seen(between=store.between, origin_s=job.watch.begun_s, overhead=job.watch.overhead())
     return judged(place.address.base, plan, driven, driver.account, seen, given, served=model_name(served))
+
+
+def _ended(interrupt: Interrupt, job: LiveJob | Elsewhere) -> str | None:
+    """What ends the load from outside."""
+    if interrupt.requested:
+        return "interrupted"
+    return "the server's process ended" if job.ended else None
 
 
 def _served(peer: Peer, stated_name: str | None) -> tuple[str, str | None]:

@@ -15,7 +15,7 @@ from collectors.load.endpoint import Endpoint
 from collectors.load.exchange import Exchange, Failure, Peer
 from collectors.load.figures import Figures, figures
 from collectors.load.level import Level, LevelLoad
-from collectors.load.plan import Account, Plan
+from collectors.load.plan import Account, Plan, told
 from collectors.load.prompts import Prompts
 from heuristics.sweep import settled
 
@@ -40,7 +40,7 @@ class Driven:
 
 
 class Driver:
-    """Sends the plan's load. ``interrupted`` is asked all the time and ends it; ``tell`` gets a line after a level."""
+    """Sends the plan's load. ``ended`` is asked all the time; a reason ends it. ``tell`` gets a line after a level."""
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class Driver:
         *,
         served: str,
         seed: int,
-        interrupted: Callable[[], bool],
+        ended: Callable[[], str | None],
         tell: Callable[[str], None],
     ) -> None:
         self._plan, self._peer, self._served = plan, peer, served
-        self._interrupted, self._tell = interrupted, tell
+        self._ended, self._tell = ended, tell
         self._prompts = Prompts(plan.prompt_tokens, seed)
         self._until_s = float("inf")
         self._fault: BaseException | None = None
@@ -82,7 +82,7 @@ class Driver:
             self.driven.wall_s = time.monotonic() - begun_s
 
     def _over(self) -> bool:
-        return self._interrupted() or time.monotonic() > self._until_s or self.account.refused is not None
+        return self._ended() is not None or time.monotonic() > self._until_s or self.account.refused is not None
 
     async def _all(self) -> None:
         found = await self._heeding(
@@ -102,7 +102,10 @@ class Driver:
             load = await level.run()
             seen = figures(load, self._prompts.expected_tokens, self._alone_s, earlier=self.driven.answer)
             if seen is None:
-                self.driven.stopped = self._why() or f"nothing could be measured at {offered} at once"
+                failed = told(self.account.failures)
+                self.driven.stopped = self._why() or (
+                    f"nothing could be measured at {offered} at once{': ' if failed else ''}{failed}"
+                )
                 return
             self.driven.levels.append((load, seen))
             self._tell(_line(load, seen))
@@ -118,8 +121,9 @@ class Driver:
         return self.driven.stopped is not None
 
     def _why(self) -> str | None:
-        if self._interrupted():
-            return "interrupted"
+        ended = self._ended()
+        if ended is not None:
+            return ended
         if time.monotonic() > self._until_s:
             return f"the limit of {self._plan.max_seconds:g} s (--max-seconds)"
         return self.account.spent

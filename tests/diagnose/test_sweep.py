@@ -189,6 +189,22 @@ def test_ctrl_c_ends_the_load_and_judges_what_was_measured() -> None:
     assert b"Traceback" not in err
 
 
+def test_a_second_ctrl_c_quits() -> None:
+    """Also while the first one is being heeded; nothing is printed, and no connection stays open."""
+    with batching(Costs(fixed_s=0.02)) as (engine, url):
+        options = ("--batches", "1", "--output-tokens", "4000", "--max-tokens", "100000")
+        with started("sweep", url, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            _until(lambda: len(engine.posts) >= 2, process)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+            _until(lambda: engine.open == 0, None)
+    assert b"Traceback" not in err
+    assert process.returncode in (2, 130), "the first may have been heeded in full before the second came"
+    assert out == b""
+
+
 def _until(reached: Any, process: subprocess.Popen[bytes] | None) -> None:
     until_s = time.monotonic() + 60.0
     while not reached():
