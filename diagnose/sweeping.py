@@ -14,7 +14,8 @@ from collectors.load.endpoint import MODELS
 from collectors.load.exchange import Failure, Peer, fetched
 from collectors.load.plan import Plan
 from collectors.redaction import model_name
-from diagnose.live import Look
+from diagnose.elsewhere import Elsewhere
+from diagnose.live import LiveJob, Look
 from diagnose.sweep_judging import Seen, judged
 from diagnose.sweep_target import Target, check_consent, target_of, watcher
 from diagnose.watching import Store
