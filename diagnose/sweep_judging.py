@@ -24,6 +24,8 @@ AGREES = 0.15
 HALF = 0.5
 SHORT = 0.9
 """Answers shorter than this part of what was asked are told."""
+CACHED = 0.05
+"""Of a prompt: what every prompt begins with, a template or a mark, is less."""
 UNLIKE = 0.15
 """So far may prompts be from the length that was asked for."""
 
@@ -190,7 +192,7 @@ def _warnings(plan: Plan, driven: Driven, account: Account, levels: list[_Level]
     several = max(level.seen.tokens_per_event for level in levels)
     if several > 1.0 + AGREES:
         found.append(f"an event holds {several:.2g} tokens: the time between them is an event's, divided evenly")
-    cached = sum(level.seen.cached_tokens * level.seen.prompts for level in levels)
-    if cached > 0:
-        found.append(f"the prefix cache gave {cached:,.0f} prompt tokens although no two prompts were alike")
+    cached = max(level.seen.cached_tokens / max(1.0, level.seen.prompt_tokens) for level in levels)
+    if cached > CACHED:
+        found.append(f"a prefix cache gave {cached:.0%} of the prompts although no two of them were alike")
     return found
