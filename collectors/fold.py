@@ -9,6 +9,7 @@ from typing import Any
 
 from collectors.calibration.figures import at_threads, roofs_of
 from collectors.engines import windows
+from collectors.engines.shapes import TORCH
 from collectors.engines.slots import COUNTER, SlotCounter
 from collectors.model_files.record import shape_from_record
 from collectors.nvml import fold as nvml
@@ -197,7 +198,7 @@ class Fold:
         fresh = self._fresh_dcgm()
         every += _beside(boards, dcgm.observations(fresh)) if fresh else []
         if self.hosts:
-            every.append(Observation(source=HOST, payload=_host(self.hosts, self._computes), device=self._processor()))
+            every.append(Observation(source=HOST, payload=self._host(), device=self._processor()))
         return every, warnings
 
     def _fresh_dcgm(self) -> list[Snapshot]:
@@ -222,6 +223,9 @@ class Fold:
         within = [r for r in self.hosts[first:last] if r["t_s"] - r["window_s"] < end_s]
         window_s = sum(r["window_s"] for r in within)
         return bool(window_s > 0.0 and sum(r["run_s"] for r in within) > BUSY_CORES * window_s)
+
+    def _host(self) -> Host:
+        return _host(self.hosts, self._computes, self_driven=self.job.get("engine") == TORCH.engine)
 
     def _processor(self) -> Device | None:
         if not self._computes:
@@ -335,7 +339,7 @@ def _thread(found: Record) -> Record:
     return {"pid": int(found["pid"]), "name": str(found["name"]), **times}
 
 
-def _host(found: list[Record], computes: bool) -> Host:
+def _host(found: list[Record], computes: bool, self_driven: bool) -> Host:
     """Sums over the seconds told, as fractions of the time they cover."""
     window_s = sum(r["window_s"] for r in found)
 
@@ -368,4 +372,5 @@ def _host(found: list[Record], computes: bool) -> Host:
         io_pressure=part("io_pressure_s"),
         read_bytes_per_s=part("read_bytes"),
         computes=computes,
+        self_driven=self_driven,
     )

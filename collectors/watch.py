@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -68,7 +67,7 @@ class Watch:
             cpu_s=self._sample_cpu_s,
             wall_s=self.elapsed_s,
             begun_monotonic_s=self._begun_s,
-            rss_bytes=float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024),
+            rss_bytes=_largest_memory_bytes(),
         )
 
     def _run(self, source: Source) -> None:
@@ -95,3 +94,16 @@ class Watch:
             self._sink(found)
         with self._lock:
             self._sample_cpu_s += time.thread_time() - begun_s
+
+
+def _largest_memory_bytes() -> float | None:
+    """This process's largest resident memory so far; None where the kernel does not say.
+
+    getrusage would count the program that started this one too: its memory at the fork stays in ``ru_maxrss``.
+    """
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as lines:
+            stated = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
+    except OSError:
+        return None
+    return None if stated is None else float(stated) * 1024.0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diagnose.api import analyze, attach, record, roofline, sweep, watch
     from diagnose.measurements import Measurements
+    from diagnose.probing.probe import ProbeResult, probe
     from diagnose.result import Result
     from heuristics.errors import (
         DiagnoseError,
@@ -29,6 +30,7 @@ __all__ = [
     "Measurements",
     "NoSuchProcess",
     "NotPermitted",
+    "ProbeResult",
     "Result",
     "SeveralJobs",
     "UnknownGpu",
@@ -37,6 +39,7 @@ __all__ = [
     "__version__",
     "analyze",
     "attach",
+    "probe",
     "record",
     "roofline",
     "sweep",
@@ -51,6 +54,8 @@ _HOMES = {
     "sweep": "diagnose.api",
     "watch": "diagnose.api",
     "Measurements": "diagnose.measurements",
+    "ProbeResult": "diagnose.probing.probe",
+    "probe": "diagnose.probing.probe",
     "Result": "diagnose.result",
     "DiagnoseError": "heuristics.errors",
     "NoSuchProcess": "heuristics.errors",

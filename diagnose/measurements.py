@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagnose.curves import Curve, curves
 from diagnose.numbers import diagnose_numbers
 from diagnose.result import Result
 from diagnose.stated import NAMES, Options
@@ -34,14 +35,20 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurements:
-    """Verdicts on a table of measurements, in its order. ``str()`` is one line each."""
+    """Verdicts on a table of measurements, in its order. ``str()`` is one line each, and below them the curves.
+
+    ``curves`` are of rows that differ in nothing but their batch and context, over three doublings or more.
+    """
 
     path: str
     lines: tuple[Line, ...]
+    curves: tuple[Curve, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"schema", "verdicts": [{line, label, verdict: ...}], "skipped": [{line, label, reason}], "warnings"}``."""
+        """``{"schema", "verdicts": [{line, label, verdict: ...}], "skipped": [{line, label, reason}], "curves",
+        "warnings"}``.
+        """
         return {
             "schema": "diagnose.verdicts/1",
             "verdicts": [
@@ -54,8 +61,18 @@ class Measurements:
                 for line in self.lines
                 if line.skipped is not None
             ],
+            "curves": self.curves_to_dicts(),
             "warnings": list(self.warnings),
         }
+
+    def curves_to_dicts(self) -> list[dict[str, Any]]:
+        """``[{"label", "lines", "batch_doubling"}]``, the last as in a verdict."""
+        from reports.batch_json import doubling_of
+
+        return [
+            {"label": curve.label, "lines": list(curve.lines), "batch_doubling": doubling_of(curve.fit)}
+            for curve in self.curves
+        ]
 
     def to_frame(self) -> pandas.DataFrame:
         """A row a measurement: line, label, regime, cause, confidence, shares, fractions of both peaks."""
@@ -64,9 +81,11 @@ class Measurements:
         return pd.DataFrame([_flat(line) for line in self.lines if line.result is not None])
 
     def __str__(self) -> str:
+        from reports.batch_text import section
         from reports.roofline_text import lines_of
 
-        return lines_of([(x.number, x.label, x.result.diagnosis if x.result else None, x.skipped) for x in self.lines])
+        rows = [(x.number, x.label, x.result.diagnosis if x.result else None, x.skipped) for x in self.lines]
+        return lines_of(rows) + "".join(section(curve.label, curve.lines, curve.fit) for curve in self.curves)
 
 
 def _flat(line: Line) -> dict[str, Any]:
@@ -104,7 +123,8 @@ def measurements(path: str, usual: Options, gpus: Sequence[str], prices: Sequenc
         raise UnreadableDump(path, str(found[0].skipped), line=found[0].number, hint=_HINT)
     told = ", ".join(dict.fromkeys(unknown))
     warnings = (f"columns that are no options were not read: {told}",) if unknown else ()
-    return Measurements(path=path, lines=tuple(found), warnings=warnings)
+    judged = [(line.number, line.result.diagnosis) for line in found if line.result is not None]
+    return Measurements(path=path, lines=tuple(found), curves=curves(judged), warnings=warnings)
 
 
 def _rows(path: str) -> Iterator[tuple[int, dict[str, str]]]:

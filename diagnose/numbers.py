@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from diagnose import __version__
 from diagnose.given import dtype_named, scaled
 from diagnose.stated import EXAMPLE, Options, load_of, work_of
+from heuristics.advice.actions import advise
 from heuristics.assemble import Given, device_cases
 from heuristics.candidates import Candidate, fits, ranked
 from heuristics.case import WEIGHT_ONLY_BITS
@@ -17,6 +18,7 @@ from heuristics.gpus import GpuPart, part_named
 from heuristics.judge import judge
 from heuristics.observations import Observation, Serving
 from heuristics.operations import Load, Phase
+from heuristics.ranking import ranking
 from heuristics.roofs import Device, table_dtype
 from heuristics.step import Forecast, forecast
 from heuristics.verdict import Diagnosis, Judgement
@@ -47,6 +49,7 @@ def diagnose_numbers(options: Options, gpus: Sequence[str] = (), prices: Sequenc
     first = order[0].gpu
     given, top = givens[first], found[first]
     judged = _judged(given, top, _observed(options, load, work, step_s))
+    advice, withheld = advise(judged)
     device = _device(given.part)
     whole = replace(judged, device=device)
     return Diagnosis(
@@ -55,7 +58,10 @@ def diagnose_numbers(options: Options, gpus: Sequence[str] = (), prices: Sequenc
         model=work.name,
         devices=(whole,),
         forecast=top,
+        advice=advice,
+        withheld=withheld,
         candidates=_shown(order, usd_per_hour),
+        ranking=ranking(list(found.values()), usd_per_hour) if len(order) > 1 or usd_per_hour else None,
         warnings=tuple(dict.fromkeys([*whole.warnings, *_warnings(top)])),
         tool_version=__version__,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -10,6 +10,7 @@ from collectors.dump import Contents, Dump, Interrupt, Progress, fingerprint
 from collectors.readers import read
 from collectors.watched import Watched
 from diagnose import __version__
+from heuristics.advice.actions import advise
 from heuristics.assemble import Given
 from heuristics.diagnosis import judge_devices, judge_phases, slowest_device, whole_of, with_phase_limits
 from heuristics.errors import UnreadableDump
@@ -83,6 +84,7 @@ def _judged(
     whole = whole_of(devices)
     if subject is not None:
         whole = with_phase_limits(whole, phases)
+    advice, withheld = advise(whole, phases)
     served = next((o.payload for o in observations if isinstance(o.payload, Serving) and o.phase is None), None)
     return Diagnosis(
         kind=kind,
@@ -95,6 +97,8 @@ def _judged(
         idle_fraction=served.idle_fraction if served is not None else None,
         phases=phases,
         devices=tuple(devices),
+        advice=advice,
+        withheld=withheld,
         slowest_device=slowest_device(devices, ranks=given.tensor_parallel > 1),
         warnings=tuple(
             dict.fromkeys([*warnings, *more, *whole.warnings, *_idle_devices(devices), *_unlike(stated, watched)])

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from heuristics.case import Case
-from heuristics.gpus import GpuPart
+from heuristics.gpus import GpuPart, part_of_device
 from heuristics.model_shape import ModelShape
 from heuristics.observations import (
     Activity,
@@ -22,6 +22,7 @@ from heuristics.observations import (
     OperationTotal,
     Samples,
     Serving,
+    StepTimes,
     Timeline,
 )
 from heuristics.operations import Load, Phase
@@ -117,6 +118,7 @@ def _case(observations: Sequence[Observation], given: Given, known: Device | Non
     )
     return Case(
         device=device,
+        part=given.part or (part_of_device(device.name, device.facts) if device.name else None),
         roofs=roofs,
         profile=_pooled(observations, KernelProfile, _profiles),
         timeline=timeline,
@@ -128,6 +130,7 @@ def _case(observations: Sequence[Observation], given: Given, known: Device | Non
         board=_pooled(observations, Board, _boards),
         host=_pooled(observations, Host, _first),
         curve=_pooled(observations, LoadCurve, _first),
+        step_times=_pooled(observations, StepTimes, _first),
         load=_load(serving, given, _phase(observations)),
         replicated=given.data_parallel > 1,
         sources=tuple(
@@ -137,9 +140,9 @@ def _case(observations: Sequence[Observation], given: Given, known: Device | Non
     )
 
 
-KINDS = (KernelProfile, Timeline, Samples, Activity, Board, Host, LoadCurve, Serving)
+KINDS = (KernelProfile, Timeline, Samples, Activity, Board, Host, LoadCurve, StepTimes, Serving)
 
-_Payload = TypeVar("_Payload", KernelProfile, Timeline, Samples, Activity, Board, Host, LoadCurve, Serving)
+_Payload = TypeVar("_Payload", KernelProfile, Timeline, Samples, Activity, Board, Host, LoadCurve, StepTimes, Serving)
 _Any = TypeVar("_Any")
 
 

@@ -38,6 +38,10 @@ MOST_MISFIT = 0.2
 NOTABLE_MISFIT, NOTABLE_SLOWING, NOTABLE_LAST_STEP = 0.04, 0.3, 0.2
 """From here on each is named as the reason for a wide interval."""
 
+SLOWING = 0.5
+"""A curve that probably slows down: what comes after its largest batch is anyone's guess."""
+_SLOWING = "growth slows down and may pick up again, as experts make it: a larger batch would tell"
+
 LEAST_ERROR = 0.01
 """Relative, of a level's time, where windows do not show more."""
 
@@ -63,7 +67,7 @@ def fit_batches(curve: LoadCurve, *, kv_s: Array | None = None) -> BatchFit:
     )
     if unfitted.reason is not None:
         return unfitted
-    found = posterior_of(levels, held)
+    found = posterior_of(levels, held.batch, held.context)
     if found.misfit > MOST_MISFIT:
         return replace(unfitted, reason=f"no curve fits: step times lie {100.0 * found.misfit:.0f} % off any")
     shares = _shares(found, np.concatenate([levels.batch, held.batch]))
@@ -77,7 +81,7 @@ def fit_batches(curve: LoadCurve, *, kv_s: Array | None = None) -> BatchFit:
 
 def _lacking(levels: Levels, cap: float | None) -> str | None:
     """Why nothing can be fitted, or None."""
-    held = f"; beyond that the KV cache held it back at {cap:.3g}" if cap is not None else ""
+    held = f"; at {cap:.3g} it was held back, though more was asked for" if cap is not None else ""
     if not levels.batch.size:
         return "no window shows a batch that was free to grow" if cap is not None else "no window states a batch"
     low, high = float(levels.batch[0]), float(levels.batch[-1])
@@ -142,6 +146,8 @@ def _shares(found: Posterior, batch: Array) -> list[Interval]:
 
 def _unsettled(batch: float, share: Interval, found: Posterior, levels: Levels) -> str | None:
     """Why the share at a level is hardly known."""
+    if found.slowing > SLOWING and batch >= levels.batch[-1]:
+        return _SLOWING
     if share.high - share.low <= SETTLED - (SETTLED - SETTLED_BENT) * found.bent:
         return None
     if float(found.step_weight[-1]) > NOTABLE_LAST_STEP and batch > levels.batch[-2]:
@@ -149,5 +155,5 @@ def _unsettled(batch: float, share: Interval, found: Posterior, levels: Levels) 
     if found.misfit > NOTABLE_MISFIT:
         return f"step times scatter by {100.0 * found.misfit:.0f} % about any curve"
     if found.slowing > NOTABLE_SLOWING:
-        return "growth slows down and may pick up again, as experts make it: a larger batch would tell"
+        return _SLOWING
     return "too few windows for their scatter: more of them, or more doublings, would tell"

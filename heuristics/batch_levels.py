@@ -26,8 +26,11 @@ NORMAL = 1.4826
 
 LEAST_SCATTER = 1e-4
 
-HELD_BACK = 0.9
-"""A batch below this part of the sequences asked for was held back."""
+HELD_BACK = 0.75
+"""A batch below this part of the sequences asked for was held back: closed loops lose less between requests."""
+
+STALLED, LESS = 0.9, 1.4
+"""So was one below the first of these parts, once so many times more were asked for and no more ran."""
 
 NEAR_TOP = 0.85
 """Of the largest batch: lower ones had not grown yet, or drained, and were not held back."""
@@ -70,9 +73,19 @@ def held_back(curve: LoadCurve) -> Flags:
     if curve.offered is None or not usable(curve).any():
         return stated
     with np.errstate(invalid="ignore"):
-        held = curve.batch < HELD_BACK * curve.offered
         top = curve.batch >= NEAR_TOP * curve.batch[usable(curve)].max()
+        behind = curve.batch < STALLED * curve.offered
+        stalled = behind & (curve.offered >= LESS * _enough(curve, curve.offered))
+        held = behind if (stalled & top).any() else curve.batch < HELD_BACK * curve.offered
     found: Flags = stated | (held & top)
+    return found
+
+
+def _enough(curve: LoadCurve, offered: Array) -> Array:
+    """Of each window, the fewest sequences asked for with which about as many ran."""
+    order = np.argsort(curve.batch, kind="stable")
+    fewest = np.minimum.accumulate(np.nan_to_num(offered[order], nan=np.inf)[::-1])[::-1]
+    found: Array = fewest[np.minimum(np.searchsorted(curve.batch[order], STALLED * curve.batch), offered.size - 1)]
     return found
 
 

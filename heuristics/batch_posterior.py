@@ -36,6 +36,7 @@ JUMP = 0.4
 LEAST_LOG = -300.0
 """Smaller weights are alike: numbers too small for their exponent take a hundred times as long."""
 
+LEAST_WEIGHT = 1e-250
 NEGLIGIBLE = 1e-7
 """Weight of a shape that no interval notices."""
 
@@ -63,68 +64,64 @@ class Posterior:
     slowing: float
 
 
-def posterior_of(levels: Levels, others: Levels) -> Posterior:
-    """The posterior of three levels or more. Places are those levels, and the ``others``, which count for nothing."""
+def posterior_of(levels: Levels, batch: Array, context: Array) -> Posterior:
+    """The posterior of three levels or more. Places are those levels, and then other batches that count for nothing."""
     count = levels.batch.size
-    shapes = shapes_at(np.concatenate([levels.batch, others.batch]), np.concatenate([levels.context, others.context]))
+    shapes = shapes_at(np.concatenate([levels.batch, batch]), np.concatenate([levels.context, context]))
     columns, column_prior = _columns(count)
     rest = levels.log_step - shapes.log_step[:, :count]
     bent = np.arange(len(rest)) >= shapes.proportional
-    kept, weights, sums = _contenders(rest, levels, columns, column_prior, bent), [], []
-    for place, misfit in enumerate(MISFITS):
-        prior = shapes.log_prior + np.where(bent, np.log(BENT_PRIOR[place]), np.log(MISFIT_PRIOR[place]))
-        log, jump, spread = _log_likelihood(rest[kept], levels.error, float(misfit), columns)
-        log += column_prior
-        log += prior[kept, None]
-        top = float(log.max())
-        weight = np.exp(np.maximum(log - top, LEAST_LOG))
-        chosen, size = weight[:, 1:count], jump[:, 1:count]
-        moments = np.stack([chosen, chosen * size, chosen * (size**2 + spread[1:count])]).sum(axis=1)
-        weights.append((top, weight.sum(axis=1)))
-        sums.append(moments)
-    share = np.exp(np.array([top for top, _ in weights]) - max(top for top, _ in weights))
-    by_shape = np.full(len(rest), 1e-250)
-    by_shape[kept] += sum(s * weight for s, (_, weight) in zip(share, weights, strict=True))
-    whole = float(by_shape.sum())
-    by_step, first, second = sum(s * moments for s, moments in zip(share, sums, strict=True))
-    safe = np.maximum(by_step, 1e-250)
-    weight = shapes.refined(np.log(by_shape))
-    told = weight > NEGLIGIBLE
+    kept = _contenders(rest, levels, columns, column_prior, bent)
+    log, jump, variance = _log_likelihood(rest[kept], levels.error, MISFITS, columns)
+    prior = np.where(bent[kept], np.log(BENT_PRIOR)[:, None], np.log(MISFIT_PRIOR)[:, None]) + shapes.log_prior[kept]
+    log += column_prior
+    log += prior[:, :, None]
+    weight = np.exp(np.maximum(log - log.max(), LEAST_LOG))
+    weight /= weight.sum()
+    by_shape = np.full(len(rest), LEAST_WEIGHT)
+    by_shape[kept] += weight.sum(axis=(0, 2))
+    chosen, size = weight[:, :, 1:count], jump[:, :, 1:count]
+    by_step = np.maximum(chosen.sum(axis=(0, 1)), LEAST_WEIGHT)
+    mean = (chosen * size).sum(axis=(0, 1)) / by_step
+    square = (chosen * (size**2 + variance[:, None, 1:count])).sum(axis=(0, 1)) / by_step
+    fine = shapes.refined(np.log(by_shape))
+    told = fine > NEGLIGIBLE
     return Posterior(
         fixed=shapes.fixed[told],
-        weight=weight[told] / weight[told].sum(),
-        step_weight=by_step / whole,
-        step_size=first / safe,
-        step_error=np.sqrt(np.maximum(0.0, second / safe - (first / safe) ** 2)),
-        misfit=float(
-            np.exp(sum(s * w.sum() * m for s, (_, w), m in zip(share, weights, np.log(MISFITS), strict=True)) / whole)
-        ),
-        bent=float(by_shape[bent].sum() / whole),
-        slowing=float(by_shape[-shapes.slowing :].sum() / whole),
+        weight=fine[told] / fine[told].sum(),
+        step_weight=by_step,
+        step_size=mean,
+        step_error=np.sqrt(np.maximum(0.0, square - mean**2)),
+        misfit=float(np.exp(weight.sum(axis=(1, 2)) @ np.log(MISFITS))),
+        bent=float(by_shape[bent].sum()),
+        slowing=float(by_shape[-shapes.slowing :].sum()),
     )
 
 
-def _log_likelihood(rest: Array, error: Array, misfit: float, columns: Array) -> tuple[Array, Array, Array]:
-    """Of (shapes, columns), the scale and the switch integrated out; the switch's mean, and its variance by column."""
-    precision = 1.0 / (error**2 + misfit**2)
-    whole = precision.sum()
-    apart = rest - (rest @ (precision / whole))[:, None]
-    column = columns - (precision @ columns / whole)
-    squares = precision @ column**2
+def _log_likelihood(rest: Array, error: Array, misfits: Array, columns: Array) -> tuple[Array, Array, Array]:
+    """Of (misfits, shapes, columns), scale and switch integrated out; the switch's mean, and (misfits, columns) its
+    variance.
+    """
+    precision = 1.0 / (error**2 + misfits[:, None] ** 2)
+    whole = precision.sum(axis=1, keepdims=True)
+    apart = rest - ((precision / whole) @ rest.T)[:, :, None]
+    column = columns - ((precision / whole) @ columns)[:, None, :]
+    squares = (precision[:, :, None] * column**2).sum(axis=1)
     told = squares + JUMP**-2
-    jump = apart @ (column * (precision[:, None] / told))
-    log = jump**2 * (0.5 * told)
-    log += 0.5 * (np.log(precision).sum() - np.log(whole) - np.log1p(JUMP**2 * squares))
-    log -= (0.5 * (apart**2 @ precision))[:, None]
+    jump = apart @ (column * precision[:, :, None] / told[:, None, :])
+    log = jump**2
+    log *= 0.5 * told[:, None, :]
+    log -= 0.5 * (apart**2 @ precision[:, :, None])
+    log += 0.5 * (np.log(precision).sum(axis=1, keepdims=True) - np.log(whole))[:, :, None]
+    log -= 0.5 * np.log1p(JUMP**2 * squares)[:, None, :]
     return log, jump, 1.0 / told
 
 
 def _contenders(rest: Array, levels: Levels, columns: Array, column_prior: Array, bent: Flags) -> Rows:
     """Rows of the shapes that may matter: all of them where none comes near, and always those to interpolate in."""
-    misfit = float(MISFITS[GLANCE])
-    log, _, _ = _log_likelihood(rest, levels.error, misfit, columns)
-    best = (log + column_prior).max(axis=1)
-    precision = 1.0 / (levels.error**2 + misfit**2)
+    log, _, _ = _log_likelihood(rest, levels.error, MISFITS[GLANCE : GLANCE + 1], columns)
+    best = (log[0] + column_prior).max(axis=1)
+    precision = 1.0 / (levels.error**2 + MISFITS[GLANCE] ** 2)
     perfect = 0.5 * (np.log(precision).sum() - np.log(precision.sum()))
     if float(best.max()) < perfect - 0.5 * GOOD * levels.batch.size:
         return np.arange(len(rest))

@@ -41,6 +41,17 @@ class Budget:
     conflict: tuple[str, ...] = ()
 
     @property
+    def latency_range(self) -> tuple[float, float]:
+        """Between these the latency share lies with 80 % probability."""
+        grid = triangle()
+        order = np.argsort(grid.latency, kind="stable")
+        below = np.cumsum(self.density[order])
+        low, high = (
+            float(grid.latency[order][min(int(np.searchsorted(below, p)), below.size - 1)]) for p in (0.1, 0.9)
+        )
+        return low, high
+
+    @property
     def leader(self) -> Share:
         """The share most probably the largest."""
         return max(SHARES, key=lambda share: self.mass[share])

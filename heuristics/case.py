@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from heuristics.gpus import GpuPart
 from heuristics.model_shape import ModelShape
 from heuristics.observations import (
     Activity,
@@ -13,6 +14,7 @@ from heuristics.observations import (
     LoadCurve,
     Samples,
     Serving,
+    StepTimes,
     Timeline,
 )
 from heuristics.operations import Load, Operation, step_operations
@@ -33,6 +35,8 @@ class Case:
     """One device's observations. ``sources`` names, by payload class name, where each came from."""
 
     device: Device | None = None
+    part: GpuPart | None = None
+    """The table's row for the device, where it is known which."""
     roofs: Roofs | None = None
     profile: KernelProfile | None = None
     timeline: Timeline | None = None
@@ -41,6 +45,7 @@ class Case:
     board: Board | None = None
     host: Host | None = None
     curve: LoadCurve | None = None
+    step_times: StepTimes | None = None
     serving: Serving | None = None
     model: ModelShape | None = None
     work: Work | None = None
@@ -123,6 +128,8 @@ class Case:
             seen.append(1.0 - (self.host.asleep_fraction or 0.0))
         if looked is not None:
             seen.append(looked)
+        if self.serving is None and self.host is not None and self.host.self_driven:
+            seen.append(self.host.busiest_thread_fraction or 0.0)
         if self.activity is not None:
             parts = (self.activity.engine_active, self.activity.sm_active, self.activity.dram_active)
             seen.append(max((p for p in parts if p is not None), default=0.0))

@@ -106,6 +106,8 @@ def whole_of(devices: Sequence[Judgement]) -> Judgement:
             limits=tuple(sorted({limit for v in verdicts for limit in v.limits}, key=_by_value)),
         ),
         mass=mass,
+        latency_range=nearest.latency_range,
+        case=nearest.case,
         device=None,
         roofs=nearest.roofs,
         measured=means,

@@ -44,6 +44,8 @@ def judge(case: Case) -> Judgement:
     return Judgement(
         verdict=verdict,
         mass=mass,
+        latency_range=budget.latency_range,
+        case=case,
         device=case.device,
         roofs=case.roofs,
         measured=figures,

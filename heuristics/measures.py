@@ -124,7 +124,12 @@ def _fractions(case: Case) -> dict[str, float | None]:
     if roofs is not None and roofs.flops_per_s and (useful := flops_per_s(case)) is not None:
         compute = useful / roofs.flops_per_s
     if case.activity is not None and not (case.shared and case.operations):
-        pipes = (case.activity.tensor_active, case.activity.fp32_active, case.activity.fp16_active)
+        pipes = (
+            case.activity.tensor_active,
+            case.activity.fp32_active,
+            case.activity.fp16_active,
+            case.activity.integer_active,
+        )
         stated = [p for p in pipes if p is not None]
         bandwidth = case.activity.dram_active if case.activity.dram_active is not None else bandwidth
         compute = max(stated) if stated else compute

@@ -126,6 +126,7 @@ class Activity:
     fp64_active: float | None = None
     fp32_active: float | None = None
     fp16_active: float | None = None
+    integer_active: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +175,8 @@ class Host:
     read_bytes_per_s: float | None = None
     computes: bool = False
     """The CPU is the device that the model runs on."""
+    self_driven: bool = False
+    """A program of its own, not a server that polls for requests: while a thread of it runs, it has work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -182,7 +185,7 @@ class LoadCurve:
 
     ``batch``: mean sequences in a step; ``step_s``: the window's time over its steps; ``context_tokens``: mean
     cached tokens a sequence, NaN where not known. ``offered``: sequences asked for at the same time, NaN where not
-    known. ``capped``: the KV cache was full, so that sequences had to wait or were put off.
+    known. ``capped``: the KV cache was full, so that sequences had to wait or were put off; None where nothing tells.
     """
 
     batch: Array
@@ -190,6 +193,20 @@ class LoadCurve:
     context_tokens: Array
     offered: Array | None = None
     capped: Flags | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTimes:
+    """The same step timed in several ways, medians in seconds; None for a way that is not there.
+
+    ``step_s``: by the host's clock, synchronised around groups of steps. ``device_s``: by the device's own, all its
+    launches queued before the first kernel begins. ``graph_s``: replayed from a captured graph. ``spread``: a fraction.
+    """
+
+    step_s: float
+    device_s: float | None = None
+    graph_s: float | None = None
+    spread: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +267,6 @@ class Observation:
     """One payload about one device (or about the whole job, ``device`` None), from one source."""
 
     source: str
-    payload: KernelProfile | Timeline | Samples | Activity | Board | Host | LoadCurve | Serving
+    payload: KernelProfile | Timeline | Samples | Activity | Board | Host | LoadCurve | StepTimes | Serving
     device: Device | None = None
     phase: Phase | None = None

@@ -134,6 +134,8 @@ def step_roof_s(operations: Sequence[Operation], roofs: Roofs, *, achievable: bo
 
 def _share(op: Operation, stages: int) -> Operation:
     """What one of a pipeline's stages does of an operation that is spread over the layers."""
+    if stages == 1:
+        return op
     return replace(
         op,
         flops=op.flops / stages,

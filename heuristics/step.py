@@ -117,7 +117,7 @@ def forecast(
         width_crossovers=width_crossovers(work, load, bandwidth, tuple(own.items())) if scales else (),
         weight_bytes=sum(op.weight_bytes for op in operations),
         cache=cache,
-        fit=_fit(work, load, memory_bytes),
+        fit=fitting(work, load, memory_bytes),
         other_phase=point(work, _other(load), roofs) if work.generates else None,
         by_batch=tuple(point(work, replace(load, batch=b), roofs) for b in _with(BATCHES, load.batch))
         if scales
@@ -202,7 +202,8 @@ def _equal_context(work: Work, load: Load, a_token: float) -> float | None:
     return high
 
 
-def _fit(work: Work, load: Load, memory_bytes: float | None) -> Fit:
+def fitting(work: Work, load: Load, memory_bytes: float | None) -> Fit:
+    """Sequences of the load's context that one device's memory holds beside the weights."""
     stored = work.stored_bytes(load)
     if not work.generates or stored is None:
         return Fit(batch=None, reason="not a whole model")

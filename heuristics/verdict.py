@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from heuristics.advice.advice import Advice, Withheld
 from heuristics.batch_shape import BatchFit
 from heuristics.candidates import Candidate
+from heuristics.case import Case
 from heuristics.claims import Bound, RatioBound
 from heuristics.evidence import Abstention, Evidence
 from heuristics.observations import KernelProfile, Timeline
 from heuristics.operations import Operation, Phase
+from heuristics.ranking import Ranking
 from heuristics.roofs import Device, Roofs
 from heuristics.step import Forecast
 from heuristics.subject import Subject
 from heuristics.sweep import Sweep
 from heuristics.vocabulary import Cause, Limit, Regime, Share
+
+if TYPE_CHECKING:
+    from heuristics.probed import Probe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +51,10 @@ class Judgement:
     verdict: Verdict | None
     mass: Mapping[Share, float] = field(default_factory=dict)
     """The probability that each share is the largest."""
+    latency_range: tuple[float, float] | None = None
+    """Between these the latency share lies with 80 % probability."""
+    case: Case | None = None
+    """What was judged."""
     device: Device | None = None
     roofs: Roofs | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
@@ -101,10 +112,18 @@ class Diagnosis:
     slowest_device: int | None = None
     forecast: Forecast | None = None
     """What follows from numbers alone, where those were given."""
+    advice: tuple[Advice, ...] = ()
+    """What would help, the largest predicted gain first."""
+    withheld: tuple[Withheld, ...] = ()
+    """What was considered and is not advised."""
     candidates: tuple[Candidate, ...] = ()
     """Of several devices, or with prices: fastest first."""
     sweep: Sweep | None = None
     """The levels of a load that was put on the job meanwhile."""
+    ranking: Ranking | None = None
+    """The same devices as the batch grows."""
+    probe: Probe | None = None
+    """A step function measured over batches, where that is what was judged."""
     warnings: tuple[str, ...] = ()
     tool_version: str = ""
     created_at: str = ""

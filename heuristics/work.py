@@ -17,6 +17,9 @@ ALL_EXPERTS = 1e9
 class Work(Protocol):
     """Operations at a load, and what is stored. Bytes and FLOPs are one device's."""
 
+    def __hash__(self) -> int:
+        """Works that are equal do the same."""
+
     @property
     def name(self) -> str | None:
         """What to call it."""
@@ -34,6 +37,9 @@ class Work(Protocol):
 
     def with_weight_bits(self, bits: float) -> Work:
         """The same with weights of another width."""
+
+    def with_kv_bits(self, bits: float) -> Work:
+        """The same with a KV cache of another width, where it has one."""
 
     def stored_bytes(self, load: Load) -> float | None:
         """Weights that one device keeps; None where that is not known."""
@@ -71,6 +77,10 @@ class ModelWork:
                 experts=None if shape.experts is None else replace(shape.experts, weight_bits=None),
             )
         )
+
+    def with_kv_bits(self, bits: float) -> ModelWork:
+        """The same with a KV cache of another width."""
+        return ModelWork(shape=replace(self.shape, kv_bits=bits))
 
     def stored_bytes(self, load: Load) -> float | None:
         """What is streamed when every expert is touched, and an untied embedding."""
@@ -116,6 +126,10 @@ class StreamedWork:
     def with_weight_bits(self, bits: float) -> StreamedWork:
         """The same with weights of another width."""
         return replace(self, weight_bits=bits)
+
+    def with_kv_bits(self, bits: float) -> StreamedWork:
+        """The same with a KV cache of another width."""
+        return self if self.attention is None else replace(self, attention=replace(self.attention, kv_bits=bits))
 
     def stored_bytes(self, load: Load) -> float | None:
         """All parameters."""
@@ -171,6 +185,10 @@ class LayerWork:
         """The same with weights of another width."""
         return replace(self, weight_bits=bits)
 
+    def with_kv_bits(self, bits: float) -> LayerWork:
+        """The same: it has no cache."""
+        return self
+
     def stored_bytes(self, load: Load) -> float | None:
         """Its weights."""
         return self.rows * self.columns * self.weight_bits / 8.0 / load.tensor_parallel
@@ -191,6 +209,10 @@ class KernelWork:
         return (Operation(name="kernel", flops=self.flops, activation_bytes=self.bytes),)
 
     def with_weight_bits(self, bits: float) -> KernelWork:
+        """The same: its bytes are stated."""
+        return self
+
+    def with_kv_bits(self, bits: float) -> KernelWork:
         """The same: its bytes are stated."""
         return self
 

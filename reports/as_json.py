@@ -14,7 +14,10 @@ from heuristics.subject import Subject
 from heuristics.verdict import Diagnosis, Judgement, PhaseJudgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Relation
 from reports import sweep_json
+from reports.advice_json import advice_of
 from reports.batch_json import doubling_of
+from reports.probe_json import probe_of
+from reports.ranking_json import ranking_of
 from reports.roofline_json import candidates_of, forecast_of, headroom_of
 from reports.words import filled, rounded
 
@@ -66,10 +69,12 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         "evidence": _evidence(whole),
         "operations": _operations(whole),
         "headroom": {name: rounded(value) for name, value in whole.headroom.items()} | headroom_of(diagnosis.forecast),
-        "advice": [],
+        **advice_of(diagnosis),
         "next_measurement": whole.next_measurement,
         "warnings": list(diagnosis.warnings),
     }
+    if diagnosis.probe is not None:
+        found["probe"] = probe_of(diagnosis.probe)
     if diagnosis.batch_fit is not None:
         found["batch_doubling"] = doubling_of(diagnosis.batch_fit)
     if diagnosis.forecast is not None:
@@ -78,6 +83,8 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         found["sweep"] = sweep_json.sweep_of(diagnosis.sweep, _verdict, _phases)
     if diagnosis.candidates:
         found["candidates"] = candidates_of(diagnosis.candidates)
+    if diagnosis.ranking is not None:
+        found["ranking"] = ranking_of(diagnosis.ranking)
     return found
 
 

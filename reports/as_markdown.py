@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from heuristics.kernel_class import short_name
 from heuristics.rows import Level, Row, rows
@@ -10,8 +10,12 @@ from heuristics.simplex import SHARES
 from heuristics.sweep import Sweep
 from heuristics.verdict import Diagnosis, Verdict
 from reports import sweep_text
+from reports.advice_text import HEAD, cells
 from reports.as_text import MOST_ROWS, WIDEST, distance, job_facts, missing_facts, of_device, time_split
 from reports.batch_text import doubling
+from reports.probe_text import table as probe_table
+from reports.probe_text import title as probe_title
+from reports.ranking_text import sections as ranking_sections
 from reports.roofline_text import headline, sections
 from reports.words import conclusion, count, filled, percent
 
@@ -40,14 +44,13 @@ def render(diagnosis: Diagnosis) -> str:
                 if len(diagnosis.devices) > 1 and d.device is not None and d.verdict is not None
             ],
         )
+    if diagnosis.advice:
+        parts += ["### What would help", "", *_table(list(HEAD), cells(diagnosis))]
     for title, told in (("Job", job_facts(diagnosis)), ("Not read", missing_facts(diagnosis))):
         if told:
             parts += [f"### {title}", "", *(f"- {fact}" for fact in told), ""]
-    if forecast is not None:
-        for title, lines in sections(forecast, diagnosis.candidates, WIDEST):
-            parts += [f"### {title}", "", "```", *(line[2:] for line in lines), "```", ""] if lines else []
-    if curve := doubling(diagnosis.batch_fit, WIDEST):
-        parts += ["### Batch doubling", "", "```", *(line[2:] for line in curve), "```", ""]
+    for title, lines in _drawn(diagnosis):
+        parts += [f"### {title}", "", "```", *(line[2:] for line in lines), "```", ""] if lines else []
     if whole.evidence:
         parts += [f"### Evidence{of_device(whole)}", ""]
         for item in whole.evidence:
@@ -83,6 +86,16 @@ def _swept(sweep: Sweep) -> list[str]:
         "",
         *_table([*sweep_text.HEAD, "decode", "prefill", "together"], body),
     ]
+
+
+def _drawn(diagnosis: Diagnosis) -> Iterator[tuple[str, list[str]]]:
+    """Sections that are drawn as in the text: columns and plots."""
+    if diagnosis.probe is not None:
+        yield probe_title(diagnosis.probe), probe_table(diagnosis.probe)
+    if diagnosis.forecast is not None:
+        yield from sections(diagnosis.forecast, diagnosis.candidates, WIDEST)
+        yield from ranking_sections(diagnosis.ranking, WIDEST)
+    yield "Batch doubling", doubling(diagnosis.batch_fit, WIDEST)
 
 
 def _beneath(diagnosis: Diagnosis) -> list[str]:

@@ -13,8 +13,12 @@ from heuristics.sweep import Sweep
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Regime, Share
 from reports import sweep_text
+from reports.advice_text import told
 from reports.batch_text import doubling
 from reports.lines import bullet, wrapped
+from reports.probe_text import table as probe_table
+from reports.probe_text import title as probe_title
+from reports.ranking_text import sections as ranking_sections
 from reports.roofline_text import facts, headline, sections
 from reports.words import conclusion, count, filled, part_of_time, percent, scaled, seconds
 
@@ -22,6 +26,7 @@ NARROWEST, WIDEST = 50, 100
 BAR_CELLS, FEWEST_CELLS = 30, 10
 LEADS = 0.45
 """A share leads with this much confidence; below it nothing is worth naming."""
+MOSTLY = 0.5
 MOST_ROWS = 6
 SHORTEST_NAME = 16
 
@@ -94,11 +99,15 @@ def brief(diagnosis: Diagnosis) -> str:
 def _sections(diagnosis: Diagnosis, columns: int) -> Iterator[tuple[str, list[str]]]:
     whole = diagnosis.whole
     whose = of_device(whole)
+    yield "What would help", [line for text in told(diagnosis) for line in bullet(text, columns)]
     yield "Job", [line for fact in job_facts(diagnosis) for line in bullet(fact, columns)]
     yield "Not read", [line for fact in missing_facts(diagnosis) for line in bullet(fact, columns)]
+    if diagnosis.probe is not None:
+        yield probe_title(diagnosis.probe), probe_table(diagnosis.probe)
     forecast = diagnosis.forecast
     if forecast is not None:
         yield from sections(forecast, diagnosis.candidates, columns)
+        yield from ranking_sections(diagnosis.ranking, columns)
     yield "Phases", _phases(diagnosis, columns)
     yield "Devices", _devices(diagnosis, columns)
     yield "Batch doubling", doubling(diagnosis.batch_fit, columns)
@@ -223,13 +232,15 @@ def distance(whole: Judgement) -> str:
 
 
 def _without_latency(whole: Judgement, verdict: Verdict) -> str:
-    """What the latency costs: by the gaps where they were seen, else by the estimated share."""
+    """What the latency costs: by the gaps where they were seen and are most of it, else by the estimated share."""
     timeline = whole.timeline
-    if timeline is not None and timeline.gaps_known and timeline.roof_busy_s > 0:
+    assert verdict.shares is not None
+    lost = 0.0 if timeline is None else 1.0 - timeline.roof_busy_s / max(timeline.window_s, 1e-12)
+    seen = lost > MOSTLY * verdict.shares[Share.LATENCY]
+    if timeline is not None and timeline.gaps_known and timeline.roof_busy_s > 0 and seen:
         gain = timeline.window_s / timeline.roof_busy_s
         worked = percent(timeline.roof_busy_s / timeline.window_s)
         return f"The device worked {worked} of the time: {gain:.1f}x faster if it always did."
-    assert verdict.shares is not None
     gain = 1.0 / max(0.05, 1.0 - verdict.shares[Share.LATENCY])
     return f"About {gain:.1f}x faster if nothing had to wait."
 

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from heuristics.batch_shape import BatchFit, Interval, Parts
-from reports.lines import bullet, table
+from reports.lines import bullet, table, wrapped
 from reports.words import number, percent, seconds
 
 LEAST_BAR, MOST_BAR = 8, 30
+VARIED = 1.9
+"""Largest over smallest batch from which on a table by batch says anything."""
 _TABLE = 46
 """Columns that the figures beside the bars take."""
 FIXED, GROWING = "█", "░"
 
 
 def doubling(fit: BatchFit | None, columns: int) -> list[str]:
-    """The section's lines; none without a curve."""
+    """The section's lines; none without a curve, or where the batch hardly varied."""
     if fit is None or not fit.levels:
         return []
+    if fit.parts is None and fit.cap_batch is None and fit.levels[-1].batch < VARIED * fit.levels[0].batch:
+        return []
     return [*_levels(fit, columns), *(line for fact in _facts(fit) for line in bullet(fact, columns))]
+
+
+def section(label: str, lines: Sequence[int], fit: BatchFit, columns: int = 80) -> str:
+    """A curve beneath a table of measurements, with the lines of the table that it is of."""
+    where = (
+        f"lines {min(lines)} to {max(lines)}"
+        if list(lines) == list(range(min(lines), max(lines) + 1))
+        else (f"lines {', '.join(map(str, lines))}")
+    )
+    title = wrapped(f"Batch doubling: {label}, {where}", columns, "", "  ")
+    return "\n".join(["", *title, *doubling(fit, columns)]) + "\n"
 
 
 def _levels(fit: BatchFit, columns: int) -> list[str]:
@@ -53,8 +68,8 @@ def _facts(fit: BatchFit) -> Iterator[str]:
         yield from _taken_apart(fit, fit.parts)
     if fit.cap_batch is not None:
         yield (
-            f"* the batch stopped at {number(fit.cap_batch)} although more was asked for: the KV cache was full, and "
-            "what follows from that is no limit of compute"
+            f"* the batch stopped at {number(fit.cap_batch)} although more was asked for: the KV cache was full, or "
+            "the engine admits no more; either way the plateau is no limit of compute"
         )
     if fit.outliers:
         yield f"{fit.outliers} windows far from their like were not believed"

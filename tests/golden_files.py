@@ -22,8 +22,12 @@ def settled(result: Result) -> Diagnosis:
 
 def compare(name: str, suffix: str, diagnosis: Diagnosis) -> None:
     """Assert that the report equals the stored one, character by character."""
+    compare_text(name, suffix, FORMATS[suffix](diagnosis))
+
+
+def compare_text(name: str, suffix: str, text: str) -> None:
+    """The same of any text."""
     stored = FOLDER / f"{name}.{suffix}"
-    text = FORMATS[suffix](diagnosis)
     if os.environ.get("DIAGNOSE_UPDATE_GOLDEN"):
         stored.write_text(text, encoding="utf-8")
     assert text == stored.read_text(encoding="utf-8")

@@ -11,29 +11,46 @@ import pytest
 
 import diagnose
 from diagnose.cli import COMMANDS
+from heuristics.advice.actions import ACTIONS
+from heuristics.advice.advice import Action
 from heuristics.signals import SIGNALS
 from heuristics.vocabulary import Cause, Limit, Regime, Share
 from tests.golden_files import FOLDER
 
 ROOT = Path(__file__).parents[1]
-SIGNALS_PAGE = ROOT / "docs" / "signals.md"
-BEGIN = "<!-- from the docstrings of heuristics/signals -->\n"
 
 
-def section(signal: ModuleType) -> str:
-    """A signal's docstring as Markdown."""
-    title, rest = (signal.__doc__ or "").strip().split("\n", 1)
-    rest = re.sub(r"^(What it looks at|What it bounds and why|Blind spots|Example):", r"**\1.**", rest, flags=re.M)
-    return f"## {title}\n\n`{signal.NAME}`\n\n{rest.strip()}\n"
+HEADINGS = (
+    "What it looks at",
+    "What it bounds and why",
+    "Blind spots",
+    "What it changes",
+    "When it is offered",
+    "Assumptions",
+    "Example",
+)
 
 
-def test_the_page_on_signals_is_that_of_the_code() -> None:
-    written = SIGNALS_PAGE.read_text(encoding="utf-8")
-    before = written.split(BEGIN)[0]
-    wanted = before + BEGIN + "\n" + "\n".join(section(signal) for signal in SIGNALS)
+def section(module: ModuleType) -> str:
+    """A docstring as Markdown."""
+    title, rest = (module.__doc__ or "").strip().split("\n", 1)
+    rest = re.sub(rf"^({'|'.join(HEADINGS)}):", r"**\1.**", rest, flags=re.M)
+    return f"## {title}\n\n`{module.NAME}`\n\n{rest.strip()}\n"
+
+
+@pytest.mark.parametrize(("name", "modules"), [("signals", SIGNALS), ("advice", ACTIONS)])
+def test_the_pages_on_signals_and_on_advice_are_those_of_the_code(name: str, modules: tuple[ModuleType, ...]) -> None:
+    page, begin = ROOT / "docs" / f"{name}.md", f"<!-- from the docstrings of heuristics/{name} -->\n"
+    before = page.read_text(encoding="utf-8").split(begin)[0]
+    wanted = before + begin + "\n" + "\n".join(section(module) for module in modules)
     if os.environ.get("DIAGNOSE_UPDATE_GOLDEN"):
-        SIGNALS_PAGE.write_text(wanted, encoding="utf-8")
-    assert SIGNALS_PAGE.read_text(encoding="utf-8") == wanted
+        page.write_text(wanted, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == wanted
+
+
+def test_every_action_and_field_of_advice_is_explained() -> None:
+    page = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")
+    assert all(f"`{action}`" in page for action in Action)
 
 
 def test_the_readme_shows_what_the_sample_prints() -> None:

@@ -60,12 +60,13 @@ def gpus(torch: Any, seconds: float = GPU_SECONDS) -> Iterator[Gpu]:
         return
     for index in range(torch.cuda.device_count()):
         try:
-            yield _gpu(torch, index, seconds)
+            yield gpu(torch, index, seconds)
         except RuntimeError:
             continue
 
 
-def _gpu(torch: Any, index: int, seconds: float) -> Gpu:
+def gpu(torch: Any, index: int, seconds: float = GPU_SECONDS) -> Gpu:
+    """One CUDA device. RuntimeError where it cannot be used."""
     properties = torch.cuda.get_device_properties(index)
     with torch.cuda.device(index), torch.no_grad():
         free_bytes = torch.cuda.mem_get_info(index)[0]

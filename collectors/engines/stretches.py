@@ -25,6 +25,9 @@ FEWEST_STEPS = 5.0
 SURE = 0.3
 """Standard error of the prompts' time, relative to it, up to which their rate is told."""
 
+FULL_CACHE = 0.95
+"""Use of the KV cache at which nothing more fits."""
+
 LARGEST_CHUNK = 2048.0
 """Prompt tokens that engines take in at once, at most, unless told otherwise."""
 
@@ -46,6 +49,8 @@ class Stretch:
     batch: float | None
     prefill_s: float | None
     context_tokens: float | None
+    capped: bool = False
+    """Requests waited while the KV cache was full, or were put off for it."""
 
 
 Computing = Callable[[float, float], bool]
@@ -117,6 +122,7 @@ def _stretch(
     steps = delta.get(C.STEPS)
     usage = [r[C.KV_USAGE] for r in (before, after) if C.KV_USAGE in r]
     running = 0.5 * sum(ends)
+    crowded = bool(usage) and max(usage) >= FULL_CACHE and after.get(C.WAITING, 0.0) > 0
     context = None
     if usage and capacity and running > 0:
         context = sum(usage) / len(usage) * capacity / running
@@ -131,6 +137,7 @@ def _stretch(
         batch=batch_of(delta, [before, after], replicas),
         prefill_s=delta.get(C.PREFILL_SECONDS),
         context_tokens=context,
+        capped=crowded or delta.get(C.PREEMPTIONS, 0.0) > 0.0,
     )
 
 
@@ -149,16 +156,16 @@ def curve(whole: Serving, pieces: Sequence[Stretch]) -> LoadCurve | None:
     import numpy as np
 
     chosen = [
-        (p.batch, p.window_s / p.steps, p.context_tokens)
+        (p.batch, p.window_s / p.steps, p.context_tokens, p.capped)
         for p in pieces
         if p.full and p.prompt == 0 and p.steps and p.steps >= FEWEST_STEPS and p.batch
     ]
     if len(chosen) < FEWEST_POINTS:
         return None
-    batch, step_s, context = (
+    batch, step_s, context, capped = (
         np.array([np.nan if v is None else v for v in column]) for column in zip(*chosen, strict=True)
     )
-    return LoadCurve(batch=batch, step_s=step_s, context_tokens=context)
+    return LoadCurve(batch=batch, step_s=step_s, context_tokens=context, capped=capped > 0)
 
 
 def phases(whole: Serving, pieces: Sequence[Stretch]) -> list[tuple[Phase, Serving]]:

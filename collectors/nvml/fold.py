@@ -61,7 +61,7 @@ def _of_device(index: int, facts: Mapping[str, Any], readings: Records, activiti
     """What was read of a device; of one that was lost before it said anything, what it is, for its roofs' sake."""
     samples = _samples(readings) if readings else None
     activity = _activity(activities) if activities else None
-    device = replace(_device(index, facts), sm_clock_hz=_clock_under_load(samples, activity))
+    device = replace(device_of(index, facts), sm_clock_hz=_clock_under_load(samples, activity))
     found = []
     if samples is not None and not (np.isnan(samples.sm).all() and np.isnan(samples.power_w).all()):
         found.append(Observation(source=NVML, payload=samples, device=device))
@@ -75,7 +75,8 @@ def _of_device(index: int, facts: Mapping[str, Any], readings: Records, activiti
     return found
 
 
-def _device(index: int, facts: Mapping[str, Any]) -> Device:
+def device_of(index: int, facts: Mapping[str, Any]) -> Device:
+    """The device that the static part of a ``device`` record describes."""
     return Device(
         index=index,
         uuid=facts.get("uuid"),

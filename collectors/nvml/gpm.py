@@ -15,6 +15,7 @@ FRACTIONS = {
     1: "engine_active",
     2: "sm_active",
     3: "sm_occupancy",
+    4: "integer_active",
     5: "tensor_active",
     10: "dram_active",
     11: "fp64_active",

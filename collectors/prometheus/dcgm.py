@@ -21,6 +21,7 @@ _RATIOS: dict[str, tuple[str, ...]] = {
     "fp64_active": ("DCGM_FI_PROF_PIPE_FP64_ACTIVE", "DCGM_FI_PROF_FP64_UTIL_RATIO"),
     "fp32_active": ("DCGM_FI_PROF_PIPE_FP32_ACTIVE", "DCGM_FI_PROF_FP32_UTIL_RATIO"),
     "fp16_active": ("DCGM_FI_PROF_PIPE_FP16_ACTIVE", "DCGM_FI_PROF_FP16_UTIL_RATIO"),
+    "integer_active": ("DCGM_FI_PROF_PIPE_INT_ACTIVE", "DCGM_FI_PROF_INT_UTIL_RATIO"),
 }
 """Names until DCGM 4.5 and from 4.6 on. Ratios 0 to 1 although their HELP says percent."""
 

@@ -45,6 +45,7 @@ class Column(IntEnum):
     FP64_ACTIVE = auto()
     FP32_ACTIVE = auto()
     FP16_ACTIVE = auto()
+    INTEGER_ACTIVE = auto()
 
 
 _NAMES: dict[str, Column] = {
@@ -123,6 +124,7 @@ FRACTIONS = frozenset(
         Column.FP64_ACTIVE,
         Column.FP32_ACTIVE,
         Column.FP16_ACTIVE,
+        Column.INTEGER_ACTIVE,
     }
 )
 """Parts of a whole: below 0 or above 1 they are no reading."""
@@ -153,13 +155,15 @@ _GPM: tuple[tuple[str, Column], ...] = (
     (r"^gract", Column.ENGINE_ACTIVE),
     (r"^smutil|^smact", Column.SM_ACTIVE),
     (r"^smocc", Column.SM_OCCUPANCY),
-    (r"^(any)?(ten|tns)|^anyt", Column.TENSOR_ACTIVE),
+    (r"^(any)?(ten|tns)|^anyt|^mma", Column.TENSOR_ACTIVE),
     (r"^dram(?!c)", Column.DRAM_ACTIVE),
     (r"^fp64", Column.FP64_ACTIVE),
     (r"^fp32", Column.FP32_ACTIVE),
     (r"^fp16", Column.FP16_ACTIVE),
+    (r"^int", Column.INTEGER_ACTIVE),
 )
-"""Columns that ``--gpm-metrics`` appends; their abbreviations are not documented, so beginnings are matched."""
+"""Columns that ``--gpm-metrics`` appends. Their abbreviations are not documented, so beginnings are matched; driver 580
+prints ``smutil``, ``mmaact``, ``dram`` and ``fp32`` for the ids 2, 5, 10 and 12."""
 
 
 def column_of(name: str, unit: str = "") -> Column | None:

@@ -120,6 +120,7 @@ def _activity(gpu: Gpu) -> Activity | None:
         fp64_active=mean(Column.FP64_ACTIVE),
         fp32_active=mean(Column.FP32_ACTIVE),
         fp16_active=mean(Column.FP16_ACTIVE),
+        integer_active=mean(Column.INTEGER_ACTIVE),
     )
     counters = (found.sm_active, found.tensor_active, found.dram_active, found.engine_active)
     return found if any(v is not None for v in counters) else None

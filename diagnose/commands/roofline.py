@@ -58,6 +58,8 @@ def command(format_: str, output: str | None, no_color: bool, **options: Any) ->
             for x in found.lines
             if x.result is not None
         )
+        if found.curves:
+            text += json.dumps({"curves": found.curves_to_dicts()}, ensure_ascii=False) + "\n"
         write(text, output)
         return
     write(str(found), output)

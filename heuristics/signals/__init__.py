@@ -21,6 +21,7 @@ from heuristics.signals import (
     power_and_clocks,
     requests,
     sm_activity,
+    step_time,
     tensor_activity,
     time_fractions,
 )
@@ -32,6 +33,7 @@ SIGNALS: tuple[ModuleType, ...] = (
     tensor_activity,
     sm_activity,
     kernel_timeline,
+    step_time,
     operation_roofline,
     bandwidth_saturation,
     compute_saturation,

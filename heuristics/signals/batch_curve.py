@@ -43,6 +43,9 @@ TOO_WIDE = 0.6
 AT_CAP = 0.9
 """Of the batch at which the cache was full: the job sits there."""
 
+FULL_CACHE = 0.9
+"""Use of the cache from which on it is what held the batch back, rather than the engine's own limit."""
+
 NOTABLE = 0.01
 CONTEXTS = 17
 
@@ -146,14 +149,17 @@ def _range(fit: BatchFit, parts: Parts) -> dict[str, float]:
 
 
 def _capped(case: Case, cap: float) -> Evidence:
-    """A plateau that the cache's size made: it limits the job and says nothing of its shares."""
+    """A plateau that the cache's size made, or the engine's own limit: it says nothing of the shares."""
+    usage = case.serving.kv_cache_usage if case.serving is not None else None
+    room = usage is not None and usage < FULL_CACHE
+    why = "the engine admits no more" if room else "the KV cache is full, as far as is known"
     return Evidence(
         signal=NAME,
         source=case.source(LoadCurve),
         quantity=Quantity.BATCH_CURVE,
         claims=(),
-        sentence="the batch stopped at {cap_batch:number} sequences although more were asked for: the KV cache is "
-        "full, and the throughput that stopped with it says nothing of compute",
+        sentence="the batch stopped at {cap_batch:number} sequences although more were asked for: "
+        f"{why}, and the throughput that stopped with it says nothing of compute",
         measured={"cap_batch": cap},
-        limits=frozenset({Limit.KV_CAPACITY}),
+        limits=frozenset({Limit.QUEUE if room else Limit.KV_CAPACITY}),
     )

@@ -45,7 +45,7 @@ def weigh(case: Case) -> Finding:
         return Abstention(signal=NAME, reason="no kernel timeline in the input")
     if timeline.launches == 0 or timeline.window_s <= 0:
         return Abstention(signal=NAME, missing=False, reason="no GPU activity recorded")
-    width = _width(timeline)
+    width = width_of(timeline)
     claims: list[Claim] = []
     capable = min(1.0, timeline.capable_s / timeline.window_s)
     claims.append(Bound(share=Share.COMPUTE, relation=Relation.AT_MOST, value=capable, width=width))
@@ -74,7 +74,8 @@ def weigh(case: Case) -> Finding:
     )
 
 
-def _width(timeline: Timeline) -> float:
+def width_of(timeline: Timeline) -> float:
+    """How far the recording itself may have moved the gaps."""
     width = WIDTH
     if timeline.recorded_shapes or timeline.recorded_memory:
         width = SHAPES_WIDTH

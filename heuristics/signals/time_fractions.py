@@ -13,7 +13,8 @@ Blind spots: high values bound nothing: one warp on one SM counts as 100 %, and 
 be mere idleness. `-` and `[N/A]` are unknown, never 0; on MIG everything is unknown.
 
 Samples without any kernel are left out of a log: it often begins before the load, even where the engine's counters
-say that requests ran. Where both were watched at the same time they count, and name the host as the cause.
+say that requests ran. Where both were watched at the same time they count. Gaps between kernels of a job that is
+watched have the host for their author.
 
 Example: gpu-burn reads sm 100, mem 8: memory-bound is excluded, nothing else is shown.
 """
@@ -87,7 +88,7 @@ def weigh(case: Case) -> Finding:
         sentence=sentence,
         measured=measured,
         activity=sm,
-        causes={Cause.HOST: 1.0 - sm} if at_work else {},
+        causes={Cause.HOST: 1.0 - sm} if case.watched else {},
         limits=frozenset({Limit.VIDEO}) if _video(samples, active) else frozenset(),
     )
 

@@ -71,6 +71,7 @@ def test_a_hopper_board_is_described_and_read_with_gpm() -> None:
         "engine_active": 1.0,
         "sm_active": 0.88,
         "sm_occupancy": 0.31,
+        "integer_active": 0.08,
         "tensor_active": 0.07,
         "dram_active": 0.74,
         "fp64_active": 0.055,
@@ -211,7 +212,9 @@ def test_idle_is_zero_not_absent() -> None:
 def test_gpm_leaves_out_what_is_no_number_and_what_failed() -> None:
     run = watched("h200,gpmnan,gpmerr", turns=4)
     for activity in run.of("gpm"):
-        assert {"engine_active", "sm_occupancy", "tensor_active"} == {k for k in activity if k not in GPM_FRAME}
+        assert {"engine_active", "sm_occupancy", "integer_active", "tensor_active"} == {
+            k for k in activity if k not in GPM_FRAME
+        }
     assert run.missing == [
         "GPM of GPU 0: dram_active: not a number; fp16_active: not supported; fp32_active: not supported; "
         "fp64_active: not supported; nvlink_rx_bytes_per_s: not supported; nvlink_tx_bytes_per_s: not supported; "

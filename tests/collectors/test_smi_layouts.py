@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from collectors.readers import reader_of
 from collectors.smi import log
 from heuristics.errors import UnreadableDump
-from heuristics.observations import Samples
+from heuristics.observations import Activity, Samples
 from tests.make import smi
 from tests.make.dumps import dump
 from tests.make.smi import MIG, Process, Reading, columns
@@ -181,3 +181,14 @@ def test_every_kind_of_log_is_recognised_by_its_content(text: str) -> None:
 )
 def test_other_tables_are_not_taken_for_a_log(text: str) -> None:
     assert reader_of(dump(text)) is None
+
+
+def test_the_columns_of_gpm_as_driver_580_names_them() -> None:
+    text = """# gpu     sm    mem    enc    dec    jpg    ofa     smutil     mmaact       dram       fp32
+# Idx      %      %      %      %      %      %      GPM:%      GPM:%      GPM:%      GPM:%
+    0     94     56      0      0      0      0          -          -          -          -
+    0     96     57      0      0      0      0         62          7         44          1
+"""
+    found = next(o.payload for o in smi.contents(text).observations if isinstance(o.payload, Activity))
+    stated = (found.sm_active, found.tensor_active, found.dram_active, found.fp32_active)
+    assert stated == pytest.approx((0.62, 0.07, 0.44, 0.01))

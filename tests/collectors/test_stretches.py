@@ -242,6 +242,16 @@ def test_stretches_with_prompts_or_few_steps_are_no_points() -> None:
     found = curve(whole, [*[piece()] * 4, piece(prompt=5.0), piece(batch=None)])
     assert found is not None
     assert found.batch.size == 4
+    assert found.capped is not None
+    assert not found.capped.any()
+
+
+def test_a_full_cache_with_requests_waiting_caps_the_batch() -> None:
+    state, run = State(), []
+    for n, (usage, waiting) in enumerate([(0.5, 0.0), (0.5, 3.0), (0.99, 0.0), (0.99, 3.0), (0.99, 3.0)]):
+        state = state.later(1.0, kv_usage=usage, waiting=waiting)
+        run.append(scrape(float(n), state))
+    assert [p.capped for p in stretches(VLLM, run)] == [False, False, True, True]
 
 
 # --- slots of a made-up llama.cpp server

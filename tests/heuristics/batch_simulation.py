@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from heuristics.arrays import Flags
 from heuristics.batch_fit import fit_batches
 from heuristics.batch_shape import Interval
 from tests.heuristics.batch_simulator import FAMILIES, Run
@@ -19,16 +20,15 @@ NEAR = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """Fractions of the runs. ``near`` is of those told at both batches, ``covered`` of all that were fitted."""
+    """Fractions of the runs. ``near`` is of those that were told, None without any, ``covered`` of all."""
 
     runs: int
     told_largest: float
     told_middle: float
-    near_largest: float
-    near_middle: float
+    near_largest: float | None
+    near_middle: float | None
     covered: float
     half_width: float
-    all_near_largest: float
 
 
 def recovered(family: str, runs: int, seed: int = 1) -> Recovered:
@@ -42,12 +42,15 @@ def recovered(family: str, runs: int, seed: int = 1) -> Recovered:
         runs=runs,
         told_largest=float(told[:, 0].mean()),
         told_middle=float(told[:, 1].mean()),
-        near_largest=float(near[told[:, 0] > 0, 0].mean()),
-        near_middle=float(near[told[:, 1] > 0, 1].mean()),
+        near_largest=_mean(near[told[:, 0] > 0, 0]),
+        near_middle=_mean(near[told[:, 1] > 0, 1]),
         covered=float(inside.mean()),
         half_width=float(np.median(wide)),
-        all_near_largest=float(near[:, 0].mean()),
     )
+
+
+def _mean(flags: Flags) -> float | None:
+    return float(flags.mean()) if flags.size else None
 
 
 def _compared(run: Run) -> list[tuple[float, float, float, float]]:
@@ -81,10 +84,14 @@ def table(runs: int) -> str:
     for family in FAMILIES:
         r = recovered(family, runs)
         lines.append(
-            f"| {family} | {100 * r.told_largest:.1f} % | {100 * r.near_largest:.1f} % | {100 * r.told_middle:.1f} % "
-            f"| {100 * r.near_middle:.1f} % | {100 * r.covered:.1f} % | {r.half_width:.3f} |"
+            f"| {family} | {_percent(r.told_largest)} | {_percent(r.near_largest)} | {_percent(r.told_middle)} "
+            f"| {_percent(r.near_middle)} | {_percent(r.covered)} | {r.half_width:.3f} |"
         )
     return "\n".join(lines)
+
+
+def _percent(part: float | None) -> str:
+    return "" if part is None else f"{100 * part:.1f} %"
 
 
 if __name__ == "__main__":

@@ -165,6 +165,13 @@ def test_a_job_at_its_cap_is_limited_and_not_said_to_compute(served: float | Non
     assert judge(capped(served)).mass[Share.COMPUTE] == pytest.approx(1 / 3)
 
 
+def test_a_cache_with_room_is_not_blamed() -> None:
+    served = replace(capped(19.5).serving or serving(), kv_cache_usage=0.3)
+    found = batch_curve.weigh(replace(capped(19.5), serving=served))
+    assert isinstance(found, Evidence)
+    assert found.limits == {Limit.QUEUE}
+
+
 def test_below_its_cap_a_job_is_bounded_as_ever() -> None:
     found = batch_curve.weigh(capped(4.0))
     assert bound(found).value == pytest.approx(2.0 / 12.0, abs=0.03)

@@ -21,7 +21,8 @@ from tests.heuristics.batch_simulation import recovered
 from tests.heuristics.batch_simulator import DOUBLINGS, FAMILIES
 from tests.heuristics.cases import H100, LLAMA_8B, serving
 
-RUNS, FEWER = 1000, 200
+RUNS, FEWER = 1000, 120
+"""Of the others a thousand runs each stand in docs/roofline.md."""
 
 
 def curve(batch: Array, step_s: Array, **more: Array) -> LoadCurve:
@@ -44,12 +45,12 @@ def noisy(seed: int, fixed: float = 0.4, windows: int = 5) -> LoadCurve:
     ("family", "runs", "told_largest", "told_middle"),
     [
         ("fixed and proportional", RUNS, 0.85, 0.98),
-        ("KV traffic", RUNS, 0.80, 0.98),
-        ("kernel switch", RUNS, 0.70, 0.95),
-        ("capped by the KV cache", RUNS, 0.50, 0.90),
-        ("warm-up", RUNS, 0.80, 0.98),
-        ("outliers", RUNS, 0.80, 0.98),
-        ("all at once", RUNS, 0.20, 0.60),
+        ("kernel switch", RUNS, 0.75, 0.95),
+        ("capped by the KV cache", RUNS, 0.55, 0.95),
+        ("warm-up", FEWER, 0.80, 0.98),
+        ("all at once", RUNS, 0.30, 0.70),
+        ("KV traffic", FEWER, 0.80, 0.98),
+        ("outliers", FEWER, 0.80, 0.98),
         ("contexts that differ", FEWER, 0.80, 0.95),
         ("one window a batch", FEWER, 0.40, 0.95),
         ("kernel switch at the first doubling", FEWER, 0.80, 0.98),
@@ -60,8 +61,8 @@ def noisy(seed: int, fixed: float = 0.4, windows: int = 5) -> LoadCurve:
 def test_the_fixed_share_comes_back(family: str, runs: int, told_largest: float, told_middle: float) -> None:
     """Of what is told, 95 % lie within 0.05 of the truth; and so much is told at all."""
     found = recovered(family, runs)
-    assert found.near_largest >= 0.95
-    assert found.near_middle >= 0.95
+    assert (found.near_largest or 0.0) >= 0.95
+    assert (found.near_middle or 0.0) >= 0.95
     assert found.covered >= 0.90
     assert found.told_largest >= told_largest
     assert found.told_middle >= told_middle
@@ -72,7 +73,7 @@ def test_what_only_a_larger_batch_would_tell_is_mostly_left_open(family: str) ->
     found = recovered(family, FEWER)
     assert found.told_largest < 0.45
     assert found.told_middle > 0.5
-    assert found.near_middle >= 0.95
+    assert (found.near_middle or 0.0) >= 0.95
     assert found.covered >= 0.90
 
 
@@ -80,32 +81,72 @@ def test_what_only_a_larger_batch_would_tell_is_mostly_left_open(family: str) ->
 def test_where_no_sum_of_two_parts_is_true_the_interval_still_holds(family: str) -> None:
     """Less than 95 % within 0.05: docs/roofline.md says how many."""
     found = recovered(family, FEWER)
-    assert found.near_largest >= 0.80
-    assert found.near_middle >= 0.85
+    assert (found.near_largest or 0.0) >= 0.80
+    assert (found.near_middle or 0.0) >= 0.85
     assert found.covered >= 0.90
 
 
+def h100_step_s(batch: Array, context: float, launches_s: float) -> Array:
+    """Llama-3-8B on an H100 that reaches 78 % of its bandwidth and 65 % of its arithmetic, by hand."""
+    weights_s, cache_s = 15.0e9 / (0.78 * 3.35e12), 131072.0 * context * batch / (0.78 * 3.35e12)
+    products_s = 2.0 * 7.5e9 * batch / (0.65 * 989e12)
+    found: Array = launches_s + np.maximum(weights_s, products_s) + cache_s
+    return found
+
+
+def served_at(curve: LoadCurve, batch: float, context: float, *, known: bool) -> Case:
+    """The job at that batch of its curve; ``known``: with the model's bytes beside the roofs."""
+    step_s = float(np.median(curve.step_s[np.abs(curve.batch / batch - 1.0) < 0.1]))
+    case = Case(curve=curve, roofs=H100, serving=serving(batch=batch, step_s=step_s, steps=100.0))
+    return replace(case, model=LLAMA_8B, load=Load(batch=batch, context_tokens=context)) if known else case
+
+
+def seen_on_h100(seed: int, batch: Array, context: float, offered: Array | None = None) -> LoadCurve:
+    chance = np.random.default_rng(seed)
+    step_s = h100_step_s(batch, context, chance.uniform(0.0, 0.003)) * np.exp(0.03 * chance.standard_normal(batch.size))
+    return LoadCurve(batch=batch, step_s=step_s, context_tokens=np.full(batch.size, context), offered=offered)
+
+
 @pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("context", [4096.0, 8192.0, 32768.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_plateau_that_the_cache_made_is_never_said_to_compute(seed: int, context: float, *, known: bool) -> None:
+    """Each sequence reads its own cache, so that throughput hardly grows any more."""
+    seen = seen_on_h100(seed, np.repeat(DOUBLINGS, 5), context)
+    judged = judge(served_at(seen, 128.0, context, known=known))
+    assert judged.mass[Share.COMPUTE] < 0.60
+    assert judged.verdict is not None
+    assert judged.verdict.regime is (Regime.MEMORY if known else Regime.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("cap", [6.0, 20.0, 50.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_plateau_that_a_cap_made_is_never_said_to_compute(seed: int, cap: float, *, known: bool) -> None:
+    """Concurrency goes on to 512, and neither the batch nor throughput does."""
+    offered = np.repeat(2.0 ** np.arange(10), 4)
+    batch = np.minimum(offered, cap)
+    judged = judge(served_at(seen_on_h100(seed, batch, 2048.0, offered), cap, 2048.0, known=known))
+    assert judged.mass[Share.COMPUTE] < 0.60
+    assert judged.verdict is not None
+    assert judged.verdict.regime is not Regime.COMPUTE
+    assert Limit.KV_CAPACITY in judged.verdict.limits
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_plateau_of_arithmetic_still_gets_its_label(seed: int) -> None:
+    batch = np.repeat(2.0 ** np.arange(11), 4)
+    judged = judge(served_at(seen_on_h100(seed, batch, 64.0), 1024.0, 64.0, known=True))
+    assert judged.verdict is not None
+    assert judged.verdict.regime is Regime.COMPUTE
+
+
 @pytest.mark.parametrize("family", ["KV traffic", "capped by the KV cache", "all at once"])
-def test_a_plateau_of_cache_or_cap_is_never_said_to_compute(family: str, *, known: bool) -> None:
-    """Whatever is given beside the curve: the served batch alone, or the model's bytes and the roofs too."""
+def test_the_curve_alone_never_says_compute(family: str) -> None:
     chance = np.random.default_rng(11)
     for _ in range(20):
         run = FAMILIES[family](chance)
-        batch = run.largest
-        step_s = float(np.median(run.curve.step_s[run.curve.batch > 0.9 * batch]))
-        case = Case(curve=run.curve, serving=serving(batch=batch, step_s=step_s, steps=100.0))
-        if known:
-            weights_s = 16.06e9 / 3.35e12
-            context = max(1.0, (0.5 * step_s - weights_s) * 3.35e12 / 131072.0 / batch)
-            load = Load(batch=batch, context_tokens=context)
-            case = replace(case, roofs=H100, model=LLAMA_8B, load=load)
-        judged = judge(case)
-        assert judged.verdict is not None
-        assert judged.verdict.regime is not Regime.COMPUTE
-        assert judged.mass[Share.COMPUTE] < 0.60
-        if run.curve.offered is not None and judged.batch_fit is not None and judged.batch_fit.cap_batch is not None:
-            assert Limit.KV_CAPACITY in judged.verdict.limits
+        assert judge(Case(curve=run.curve)).mass[Share.COMPUTE] < 0.40
 
 
 def same(a: Interval | None, b: Interval | None, factor: float = 1.0) -> None:
@@ -220,7 +261,7 @@ def test_a_batch_that_is_held_back_before_three_doublings_is_no_curve() -> None:
     fit = fit_batches(curve(batch, np.full(batch.size, 0.02), offered=offered))
     assert fit.parts is None
     assert fit.cap_batch == pytest.approx(6.0)
-    assert "KV cache held it back at 6" in (fit.reason or "")
+    assert "at 6 it was held back" in (fit.reason or "")
     assert [level.capped for level in fit.levels] == [False, False, False, True]
 
 
@@ -235,6 +276,23 @@ def test_the_measured_batch_counts_and_not_the_concurrency() -> None:
     assert last.gain is None
     assert last.fixed_share is not None
     assert last.fixed_share.value == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("part", [0.78, 0.87, 0.95])
+def test_requests_that_come_and_go_are_no_cap(part: float) -> None:
+    """With so many at the door a part of them is always between two requests; the batch grows all the same."""
+    offered = np.repeat(DOUBLINGS, 4)
+    fit = fit_batches(curve(part * offered, 0.01 + 0.0001 * part * offered, offered=offered))
+    assert fit.cap_batch is None
+    assert not any(level.capped for level in fit.levels)
+
+
+@pytest.mark.parametrize("cap", [17.0, 20.0, 31.0])
+def test_a_batch_that_stalls_is_a_cap(cap: float) -> None:
+    offered = np.repeat(2.0 ** np.arange(8), 4)
+    batch = np.minimum(offered, cap)
+    fit = fit_batches(curve(batch, 0.01 + 0.0001 * batch, offered=offered))
+    assert fit.cap_batch == pytest.approx(cap)
 
 
 def test_what_an_engine_says_of_its_cache_is_believed() -> None:
@@ -302,6 +360,20 @@ def test_a_tiny_model_grows_like_one_bound_by_memory() -> None:
     assert fit.levels[0].fixed_share is not None
     assert fit.levels[0].fixed_share.low > 0.9
     assert parts(fit).knee_batch is not None
+
+
+BATCHED = [66.14, 97.42, 124.21, 129.60, 228.14, 443.64]
+"""Tokens a second of decode at batch 1 to 32, as llama.cpp's pull request 3545 tabulates them."""
+
+
+def test_a_published_sweep_that_changes_kernels_midway_is_not_said_to_compute() -> None:
+    """A kernel whose time grows with the batch up to 8, and another that is flat from 16 on."""
+    fit = fit_batches(table(BATCHED))
+    gains = [level.gain.value for level in fit.levels if level.gain is not None]
+    assert gains == pytest.approx([1.47, 1.27, 1.04, 1.76, 1.94], abs=0.01)
+    assert all(level.unsettled is not None for level in fit.levels)
+    assert fit.levels[-1].fixed_share is not None
+    assert fit.levels[-1].fixed_share.high > 0.9
 
 
 def test_a_ragged_table_is_left_open() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from heuristics.advice.advice import Action
 from heuristics.vocabulary import Cause, Limit, Regime, Share
 
 Schema = dict[str, Any]
@@ -152,6 +153,23 @@ BATCH_DOUBLING = record(
 
 DEVICE = record({"vendor": TEXT}, {"index": {"type": "integer"}, "name": TEXT, "uuid": TEXT})
 
+ADVICE = record(
+    {
+        "action": one_of(Action),
+        "text": TEXT,
+        "why": TEXT,
+        "assumptions": listed(TEXT),
+        "figures": {"type": "object", "additionalProperties": NUMBER},
+    },
+    {
+        "predicted_speedup": {"type": "number", "minimum": 1},
+        "predicted_speedup_range": {"type": "array", "items": POSITIVE, "minItems": 2, "maxItems": 2},
+        "then_bound_by": one_of(Share),
+        "phase": {"enum": ["prefill", "decode"]},
+        "devices_factor": POSITIVE,
+    },
+)
+
 VERDICT_JSON = record(
     {
         "schema": {"const": "diagnose.verdict/1"},
@@ -177,7 +195,8 @@ VERDICT_JSON = record(
         "evidence": listed(EVIDENCE),
         "operations": listed(OPERATION),
         "headroom": {"type": "object", "additionalProperties": nullable({"type": "number", "minimum": 1})},
-        "advice": listed(record({"action": TEXT, "why": TEXT})),
+        "advice": {"maxItems": 5} | listed(ADVICE),
+        "advice_withheld": listed(record({"action": one_of(Action), "reason": TEXT})),
         "next_measurement": nullable(TEXT),
         "warnings": listed(TEXT),
     },

@@ -1,0 +1,1 @@
+"""The in-process probe: a step function measured over batches, and judged at each."""
