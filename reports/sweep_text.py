@@ -132,7 +132,10 @@ def _range(levels: Sequence[SweepLevel]) -> str:
 
 
 def _batch(level: SweepLevel) -> str:
-    return number(level.batch if level.batch is not None else float(level.offered))
+    """The measured batch, and beside it what was sent where the engine did not run that together."""
+    if level.batch is None:
+        return number(float(level.offered))
+    return f"{number(level.batch)} of {level.offered}" if level.capped else number(level.batch)
 
 
 def _throughput(sweep: Sweep) -> str:
