@@ -98,7 +98,7 @@ class Fold:
         elif what == "dmon":
             self.dmon.append(found)
         elif what == "dcgm":
-            self.dcgm_scrapes.append(_snapshot(found, DCGM))
+            self.dcgm_scrapes.append(snapshot(found, DCGM))
         elif what == "missing":
             gone = Missing(source=found["source"], reason=found["reason"], unlock=found.get("unlock"))
             self.missing.setdefault((gone.source, gone.reason), gone)
@@ -158,7 +158,7 @@ class Fold:
     def _scrape(self, found: Record) -> None:
         """Kept back until the slots of the same look are there."""
         self._flush()
-        self._pending = _snapshot(found, ENGINE)
+        self._pending = snapshot(found, ENGINE)
 
     def _slots_read(self, found: Record) -> None:
         scrape, self._pending = self._pending, None
@@ -323,7 +323,8 @@ def fold(records: Iterable[Record]) -> Watched:
     return folding.close()
 
 
-def _snapshot(found: Record, source: str) -> Snapshot:
+def snapshot(found: Record, source: str) -> Snapshot:
+    """A record of a scrape as the snapshot that it was."""
     samples = tuple(Sample(str(name), labels, float(value)) for name, labels, value in found["samples"])
     start = next((s.value for s in samples if s.name == "process_start_time_seconds"), None)
     return Snapshot(source=source, samples=samples, taken_at_s=float(found["t_s"]), process_start_s=start)

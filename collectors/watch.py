@@ -27,6 +27,11 @@ class Watch:
         self._start_cpu_s = self._sample_cpu_s = 0.0
 
     @property
+    def begun_s(self) -> float:
+        """The monotonic time that records count from."""
+        return self._begun_s
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._begun_s

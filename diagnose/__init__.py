@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diagnose.api import analyze, attach, record, roofline, watch
+    from diagnose.api import analyze, attach, record, roofline, sweep, watch
     from diagnose.measurements import Measurements
     from diagnose.probing.probe import ProbeResult, probe
     from diagnose.result import Result
@@ -42,6 +42,7 @@ __all__ = [
     "probe",
     "record",
     "roofline",
+    "sweep",
     "watch",
 ]
 
@@ -50,6 +51,7 @@ _HOMES = {
     "attach": "diagnose.api",
     "record": "diagnose.api",
     "roofline": "diagnose.api",
+    "sweep": "diagnose.api",
     "watch": "diagnose.api",
     "Measurements": "diagnose.measurements",
     "ProbeResult": "diagnose.probing.probe",

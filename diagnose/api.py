@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike, fspath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from collectors.dump import Interrupt, Progress
-from diagnose.given import Path, given_by, model_named, scaled
+from diagnose.given import Path, given_by, model_named, scaled, whole
 from diagnose.pipeline import diagnose_files
 from diagnose.result import Result
 from heuristics.errors import DiagnoseError
 
 if TYPE_CHECKING:
+    from collectors.load.plan import Plan
     from diagnose.live import Look
     from diagnose.measurements import Measurements
     from diagnose.stated import Number
@@ -174,6 +175,116 @@ def record(
         output=fspath(output),
         interrupt=interrupt or Interrupt(),
     )
+
+
+def sweep(
+    target: str | int,
+    *,
+    batches: str | Sequence[int] | None = None,
+    prompt_tokens: float | str | None = None,
+    output_tokens: float | str | None = None,
+    level_seconds: float | str | None = None,
+    max_requests: float | str | None = None,
+    max_tokens: float | str | None = None,
+    max_seconds: float | str | None = None,
+    timeout: float | str | None = None,
+    served_model: str | None = None,
+    metrics_url: str | None = None,
+    api_key_env: str | None = None,
+    yes: bool = False,
+    model: Path | None = None,
+    gpu: str | None = None,
+    dtype: str | None = None,
+    bandwidth_gb_s: float | str | None = None,
+    tflops: float | str | None = None,
+    tensor_parallel: int | str | None = None,
+    interrupt: Interrupt | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Result:
+    """Load an OpenAI-compatible server with so many requests at once, level by level, and judge each and the whole.
+
+    Args:
+        target: the server's address, or any process of it.
+        batches: requests at once, level by level; 1, 2, 4 ... 64 unless stated.
+        prompt_tokens, output_tokens: about how long prompts are, and how long answers; 64 and 128 unless stated.
+        level_seconds: measured at each level, 8 unless stated.
+        max_requests, max_tokens, max_seconds: limits of everything together; 2000, 400,000 and 300 unless stated.
+        timeout: seconds without a token after which a request is given up, 60 unless stated.
+        served_model: the name to ask for, where it is not the first of ``/v1/models``.
+        metrics_url: where the engine's metrics are, where that cannot be found.
+        api_key_env: the variable that holds the server's key, sent to it alone.
+        yes: the server may be loaded although it is not on this machine.
+        interrupt: set ``requested`` on it to end the load and judge what was seen.
+        tell: takes what is to be sent, before it is, and a line after each level.
+        model, gpu, dtype, bandwidth_gb_s, tflops, tensor_parallel: as for ``attach``.
+
+    Raises:
+        NoSuchProcess, NotPermitted, SeveralJobs: as for ``attach``.
+        UnknownGpu: no part, or several, have that name.
+        UnusableModel: the model cannot be read.
+        DiagnoseError: an option makes no sense, or the server does not answer as such a server does.
+    """
+    from diagnose.live import Look, credential_of
+    from diagnose.sweeping import Terms
+    from diagnose.sweeping import sweep as swept
+
+    plan = plan_of(
+        batches=batches,
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+        level_seconds=level_seconds,
+        max_requests=max_requests,
+        max_tokens=max_tokens,
+        max_seconds=max_seconds,
+        timeout=timeout,
+    )
+    look = Look(url=metrics_url, credential=credential_of(api_key_env), model=None if model is None else fspath(model))
+    return Result(
+        swept(
+            str(target),
+            plan,
+            Terms(look=look, served=served_model, yes=yes),
+            given_by(gpu, dtype, bandwidth_gb_s, tflops, tensor_parallel, model_named(model)),
+            interrupt=interrupt or Interrupt(),
+            tell=tell or _untold,
+        )
+    )
+
+
+def _untold(_: str) -> None:
+    """Nobody wants to know."""
+
+
+def plan_of(
+    *,
+    batches: str | Sequence[int] | None = None,
+    prompt_tokens: float | str | None = None,
+    output_tokens: float | str | None = None,
+    level_seconds: float | str | None = None,
+    max_requests: float | str | None = None,
+    max_tokens: float | str | None = None,
+    max_seconds: float | str | None = None,
+    timeout: float | str | None = None,
+) -> Plan:
+    """The load that ``sweep`` sends with these options.
+
+    Raises:
+        DiagnoseError: one of them makes no sense.
+    """
+    from collectors.load.plan import Plan, batches_of
+
+    stated = {
+        "batches": None if batches is None else batches_of(batches),
+        "prompt_tokens": None if prompt_tokens is None else whole("prompt_tokens", prompt_tokens),
+        "output_tokens": None if output_tokens is None else whole("output_tokens", output_tokens),
+        "max_requests": None if max_requests is None else whole("max_requests", max_requests),
+        "max_tokens": None if max_tokens is None else whole("max_tokens", max_tokens),
+        "level_s": scaled("level_seconds", level_seconds, 1.0),
+        "max_seconds": scaled("max_seconds", max_seconds, 1.0),
+        "timeout_s": scaled("timeout", timeout, 1.0),
+    }
+    chosen: dict[str, Any] = {name: value for name, value in stated.items() if value is not None}
+    return Plan(**chosen).checked()
 
 
 def roofline(

@@ -103,7 +103,7 @@ class LiveJob:
 
     def _sources(self) -> list[Source]:
         found: list[Source] = [
-            _Announcing(self._engine, self._asked),
+            Announcing(self._engine, self._asked),
             HostSource(self._follower.pids, self.job.root.pid, self._proc, slice_s=self._look.slice_s),
             self._follower,
             ModelSource(self.job, self._proc, self._facts, given=self._look.model),
@@ -135,7 +135,7 @@ class LiveJob:
         return found.record(threads=_threads(self.job, self._proc, Limits(self.job.root.pid, self._proc).cores()))
 
 
-class _Announcing:
+class Announcing:
     """The engine's source, which tells others once it knows what the engine says of itself."""
 
     def __init__(self, source: EngineSource, asked: threading.Event) -> None:

@@ -18,6 +18,9 @@ from heuristics.observations import Host, KernelProfile, Observation, Serving
 from heuristics.verdict import Diagnosis, Judgement, SourceFile
 from heuristics.vocabulary import Regime
 
+GGUF = ".gguf"
+"""What llama.cpp leaves at the end of a model's name."""
+
 
 def diagnose_files(
     paths: Sequence[str],
@@ -113,7 +116,8 @@ def _unlike(given: Given, watched: Watched | None) -> list[str]:
     if given.part is not None and any(isinstance(o.payload, Host) and o.payload.computes for o in watched.observations):
         found.append(f"the job holds no GPU: it runs on the host's CPUs, and the roofs are those of {given.part.name}")
     stored, model = watched.subject.stored_bytes, given.model or watched.model
-    if stored and model is not None and model.name and watched.subject.model and model.name != watched.subject.model:
+    served = (watched.subject.model or "").removesuffix(GGUF)
+    if stored and model is not None and model.name and served and model.name.removesuffix(GGUF) != served:
         found.append(f"the model given is {model.name}, the engine serves {watched.subject.model}")
     return found
 

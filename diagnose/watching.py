@@ -113,6 +113,12 @@ class Store:
         with self._lock:
             return [*self._lasting.values(), *self._passing]
 
+    def between(self, begin_s: float, end_s: float) -> list[Record]:
+        """What lasts, and of the rest what was told in that time."""
+        with self._lock:
+            passing = [found for found in self._passing if begin_s <= found["t_s"] <= end_s]
+            return [*self._lasting.values(), *passing]
+
 
 def attach_once(
     pid: int, look: Look, given: Given, *, window_s: float, output: str | None = None, interrupt: Interrupt

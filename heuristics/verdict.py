@@ -18,6 +18,7 @@ from heuristics.ranking import Ranking
 from heuristics.roofs import Device, Roofs
 from heuristics.step import Forecast
 from heuristics.subject import Subject
+from heuristics.sweep import Sweep
 from heuristics.vocabulary import Cause, Limit, Regime, Share
 
 if TYPE_CHECKING:
@@ -117,6 +118,8 @@ class Diagnosis:
     """What was considered and is not advised."""
     candidates: tuple[Candidate, ...] = ()
     """Of several devices, or with prices: fastest first."""
+    sweep: Sweep | None = None
+    """The levels of a load that was put on the job meanwhile."""
     ranking: Ranking | None = None
     """The same devices as the batch grows."""
     probe: Probe | None = None

@@ -11,8 +11,9 @@ from heuristics.operations import Phase
 from heuristics.roofs import Device, Roofs
 from heuristics.rows import Level, Row, rows
 from heuristics.subject import Subject
-from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
+from heuristics.verdict import Diagnosis, Judgement, PhaseJudgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Relation
+from reports import sweep_json
 from reports.advice_json import advice_of
 from reports.batch_json import doubling_of
 from reports.probe_json import probe_of
@@ -43,17 +44,7 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         "window_s": rounded(diagnosis.window_s),
         **({"provisional": True} if diagnosis.provisional else {}),
         "verdict": _verdict(whole.verdict),
-        "phases": {
-            phase.value: _without_none(
-                {
-                    "verdict": _verdict(part.judgement.verdict),
-                    "time_fraction": rounded(part.time_fraction),
-                    "measured": _measured(part.judgement),
-                    "evidence": _evidence(part.judgement),
-                }
-            )
-            for phase, part in sorted(diagnosis.phases.items(), key=_prefill_first)
-        },
+        "phases": _phases(diagnosis.phases),
     }
     if diagnosis.idle_fraction is not None:
         found["idle_fraction"] = rounded(diagnosis.idle_fraction)
@@ -88,11 +79,27 @@ def to_dict(diagnosis: Diagnosis) -> Json:
         found["batch_doubling"] = doubling_of(diagnosis.batch_fit)
     if diagnosis.forecast is not None:
         found["roofline"] = forecast_of(diagnosis.forecast)
+    if diagnosis.sweep is not None:
+        found["sweep"] = sweep_json.sweep_of(diagnosis.sweep, _verdict, _phases)
     if diagnosis.candidates:
         found["candidates"] = candidates_of(diagnosis.candidates)
     if diagnosis.ranking is not None:
         found["ranking"] = ranking_of(diagnosis.ranking)
     return found
+
+
+def _phases(phases: Mapping[Phase, PhaseJudgement]) -> Json:
+    return {
+        phase.value: _without_none(
+            {
+                "verdict": _verdict(part.judgement.verdict),
+                "time_fraction": rounded(part.time_fraction),
+                "measured": _measured(part.judgement),
+                "evidence": _evidence(part.judgement),
+            }
+        )
+        for phase, part in sorted(phases.items(), key=_prefill_first)
+    }
 
 
 def _watching(subject: Subject | None) -> Json:

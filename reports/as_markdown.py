@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from heuristics.kernel_class import short_name
 from heuristics.rows import Level, Row, rows
 from heuristics.simplex import SHARES
+from heuristics.sweep import Sweep
 from heuristics.verdict import Diagnosis, Verdict
+from reports import sweep_text
 from reports.advice_text import HEAD, cells
 from reports.as_text import MOST_ROWS, WIDEST, distance, job_facts, missing_facts, of_device, time_split
 from reports.batch_text import doubling
@@ -25,6 +27,8 @@ def render(diagnosis: Diagnosis) -> str:
     forecast = diagnosis.forecast
     title = headline(forecast)[0] if verdict is None and forecast is not None else _title(verdict)
     parts = [f"## {title}", "", *_beneath(diagnosis)]
+    if diagnosis.sweep is not None:
+        parts = [*_swept(diagnosis.sweep), f"### All levels together: {title}", "", *_beneath(diagnosis)]
     if verdict is not None and verdict.shares is not None:
         parts += _table(
             ["", *(share.value for share in SHARES), "regime", "confidence"],
@@ -62,6 +66,26 @@ def render(diagnosis: Diagnosis) -> str:
         parts += ["### Mind", "", *(f"- {warning}" for warning in diagnosis.warnings), ""]
     parts.append(f"_diagnose {diagnosis.tool_version}, {diagnosis.created_at}_")
     return "\n".join(parts) + "\n"
+
+
+def _swept(sweep: Sweep) -> list[str]:
+    """The answer of a sweep as the title, and a table of its levels with the verdicts on each."""
+    first, *more = sweep_text.headline(sweep)
+    body = []
+    for level in sweep.levels:
+        told = [
+            "" if verdict is None else f"{verdict.regime.value} {percent(verdict.confidence)}"
+            for _, verdict in sweep_text.parts(level)
+        ]
+        body.append([*sweep_text.cells(level), *told])
+    return [
+        f"## {first}",
+        "",
+        *(line for text in more for line in (text, "")),
+        *(f"- {fact}" for fact in sweep_text.facts(sweep)),
+        "",
+        *_table([*sweep_text.HEAD, "decode", "prefill", "together"], body),
+    ]
 
 
 def _drawn(diagnosis: Diagnosis) -> Iterator[tuple[str, list[str]]]:

@@ -9,8 +9,10 @@ from heuristics.operations import Phase
 from heuristics.rows import Level, Row, rows
 from heuristics.simplex import SHARES
 from heuristics.subject import Subject
+from heuristics.sweep import Sweep
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Regime, Share
+from reports import sweep_text
 from reports.advice_text import told
 from reports.batch_text import doubling
 from reports.lines import bullet, wrapped
@@ -56,13 +58,30 @@ _CAUSES = {
 def render(diagnosis: Diagnosis, *, width: int = 80, colour: bool = False) -> str:
     """The report, wrapped to ``width`` columns."""
     columns = max(NARROWEST, min(width, WIDEST))
-    lines = [*_headline(diagnosis, columns, colour), ""]
+    if diagnosis.sweep is None:
+        lines = [*_headline(diagnosis, columns, colour), ""]
+    else:
+        lines = [*_swept(diagnosis.sweep, columns, colour), _bold("All levels together", colour)]
+        lines += [*(f"  {line}" for line in _headline(diagnosis, columns - 2, colour)), ""]
     for title, body in _sections(diagnosis, columns):
         if body:
             lines += [_bold(title, colour), *body, ""]
     while lines and not lines[-1]:
         lines.pop()
     return "\n".join(lines) + "\n"
+
+
+def _swept(sweep: Sweep, columns: int, colour: bool) -> list[str]:
+    """The answer of a sweep, its levels, and the verdict on each."""
+    first, *more = [line for text in sweep_text.headline(sweep) for line in wrapped(text, columns, "", "  ")]
+    lines = [_bold(first, colour), *more, ""]
+    for title, body in (
+        ("Load", [line for fact in sweep_text.facts(sweep) for line in bullet(fact, columns)]),
+        ("Levels, times as median/95th percentile", sweep_text.table(sweep, columns)),
+        ("Verdicts", sweep_text.verdicts(sweep, columns)),
+    ):
+        lines += [_bold(title, colour), *body, ""]
+    return lines
 
 
 def brief(diagnosis: Diagnosis) -> str:

@@ -46,7 +46,7 @@ class EngineSource:
         self._tried_s = 0.0
         self._failing = False
         self._metrics = job.shape.metrics if job.shape is not None else None
-        self._places = _given(url) if url else _places(job, proc)
+        self._places = _given(url) if url else places(job, proc)
         if url:
             self._metrics = _path(url) or self._metrics or "/metrics"
             if self._shape is not None and self._shape.metrics not in (None, self._metrics):
@@ -108,7 +108,7 @@ class EngineSource:
         if self._metrics is None or time.monotonic() - self._tried_s < RETRY_S:
             return []
         if not self._given:
-            self._places = _places(replace(self._job, listeners=tuple(listeners(self._job, self._proc))), self._proc)
+            self._places = places(replace(self._job, listeners=tuple(listeners(self._job, self._proc))), self._proc)
         told = self.start()
         if self._client is None:
             return []
@@ -184,7 +184,7 @@ FEW = 2
 """Sockets of a serving process of which one is surely its HTTP: more are for others to meet."""
 
 
-def _places(job: Job, proc: Proc) -> list[tuple[str, int]]:
+def places(job: Job, proc: Proc) -> list[tuple[str, int]]:
     """Addresses to try: the stated port and no other, else the engine's usual one, else the few that there are.
 
     Other sockets may be where workers meet, and are not asked.

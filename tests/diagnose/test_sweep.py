@@ -1,0 +1,213 @@
+"""``diagnose sweep`` on a server of known costs: levels, batches, latencies and verdicts; as a process; Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from typing import Any
+
+import jsonschema
+import pytest
+
+from diagnose import DiagnoseError, sweep
+from tests.diagnose.command import run, started
+from tests.make.batching import Costs, batching
+from tests.make.configs import PLAIN
+from tests.reports.contract import VERDICT_JSON
+
+CONTRACT = jsonschema.Draft202012Validator(VERDICT_JSON)
+WEIGHTS_BYTES = 68.9e6
+"""What a step of the plain configuration reads, about."""
+SHORT: dict[str, Any] = {"level_seconds": 1.2, "output_tokens": 32, "max_seconds": 60}
+
+
+def swept(url: str, **options: Any) -> dict[str, Any]:
+    """The verdict's JSON, which keeps the contract."""
+    found: dict[str, Any] = json.loads(json.dumps(sweep(url, **{**SHORT, **options}).to_dict(), allow_nan=False))
+    CONTRACT.validate(found)
+    return found
+
+
+def test_levels_batches_and_verdicts_come_out(tmp_path: Any) -> None:
+    """Weights of the model in 40 ms are 70 % of the bandwidth: memory, at every batch."""
+    fixed_s = 0.04
+    (tmp_path / "config.json").write_text(json.dumps(PLAIN), encoding="utf-8")
+    told: list[str] = []
+    with batching(Costs(fixed_s=fixed_s)) as (engine, url):
+        found = swept(
+            url,
+            batches=[1, 2, 4, 8],
+            model=tmp_path,
+            bandwidth_gb_s=WEIGHTS_BYTES / fixed_s / 0.72 / 1e9,
+            tflops=1.0,
+            dtype="bf16",
+            tell=told.append,
+        )
+        assert engine.most_together == 8
+        assert len(engine.posts) == found["sweep"]["requests"]
+    levels = found["sweep"]["levels"]
+    assert [level["at_once"] for level in levels] == [1, 2, 4, 8]
+    assert [level["batch"] for level in levels] == pytest.approx([1.0, 2.0, 4.0, 8.0])
+    for level in levels:
+        assert level["step_s"] >= fixed_s
+        assert level["inter_token_latency_s"]["p50"] >= 0.9 * fixed_s
+        assert level["time_to_first_token_s"]["count"] >= level["at_once"]
+        assert level["tokens_per_event"] == pytest.approx(1.0)
+        assert level["phases"]["decode"]["measured"]["batch"] == pytest.approx(level["batch"])
+        assert level["phases"]["decode"]["verdict"]["regime"] == "memory"
+        assert not level["capped"]
+    assert found["verdict"]["regime"] == "memory"
+    assert found["subject"]["engine"] == "vLLM"
+    assert found["sweep"]["prompt_tokens"] == 64
+    assert found["sweep"]["client_cpu_s"] > 0.0
+    assert "Load to be sent to" in told[0]
+    assert sum("at once:" in line for line in told) == 4
+    assert {post["model"] for post in engine.posts} == {"ours/tiny-7b"}
+    assert all(post["ignore_eos"] and post["stream"] for post in engine.posts)
+    assert [post["max_tokens"] for post in engine.posts] == [16, *[32] * (len(engine.posts) - 1)]
+    assert len({post["prompt"] for post in engine.posts}) == len(engine.posts)
+    assert set(engine.gets) <= {"/v1/models", "/metrics", "/version"}
+
+
+def test_an_engine_that_runs_fewer_together() -> None:
+    with batching(Costs(fixed_s=0.01, most=2)) as (engine, url):
+        found = swept(url, batches="1,2,4,8,16")
+        assert engine.most_together == 2
+    levels = found["sweep"]["levels"]
+    assert [level["at_once"] for level in levels] == [1, 2, 4]
+    assert levels[-1]["batch"] == pytest.approx(2.0)
+    assert levels[-1]["capped"]
+    assert "of 4 requests at once 2 ran together" in found["sweep"]["ended_early"]
+
+
+def test_chat_where_there_are_no_completions_and_no_more_than_is_understood() -> None:
+    costs = Costs(
+        fixed_s=0.01, absent=("/v1/completions",), refuses=("ignore_eos",), metrics=False, tokens_a_word=2, a_chunk=4
+    )
+    with batching(costs) as (engine, url):
+        found = swept(url, batches="1,2")
+        assert all("messages" in post for post in engine.posts[1:])
+        assert all("ignore_eos" not in post for post in engine.posts[2:])
+    levels = found["sweep"]["levels"]
+    assert [level["batch"] for level in levels] == pytest.approx([1.0, 2.0])
+    assert [level["tokens_per_event"] for level in levels] == pytest.approx([4.0, 4.0])
+    assert found["sweep"]["prompt_tokens"] == 64, "the number of words was learnt"
+    warned = " ".join(found["warnings"])
+    assert "the client's count of the streams that decode" in warned
+    assert "an event holds 4 tokens" in warned
+    assert {level["batch_source"] for level in levels} == {"the client's count of streams that decode"}
+
+
+def test_no_usage_and_short_answers_are_told() -> None:
+    with batching(Costs(fixed_s=0.01, usage=False, owner="somebody")) as (_, url):
+        warned = " ".join(swept(url, batches="1")["warnings"])
+    assert "does not count tokens" in warned
+    with batching(Costs(fixed_s=0.01, shorter=8)) as (_, url):
+        warned = " ".join(swept(url, batches="1", output_tokens=64)["warnings"])
+    assert "answers ended after 8 tokens, 64 were asked for" in warned
+
+
+def test_a_key_is_sent_where_it_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUR_KEY", "sesame-opens")
+    with batching(Costs(fixed_s=0.01)) as (engine, url):
+        text = str(sweep(url, batches="1", api_key_env="OUR_KEY", **SHORT))
+        assert {headers.get("Authorization") for headers in engine.headers} == {"Bearer sesame-opens"}
+    assert "sesame" not in text
+    with batching(Costs(fixed_s=0.01)) as (engine, url):
+        sweep(url, batches="1", **SHORT)
+        assert {headers.get("Authorization") for headers in engine.headers} == {None}
+
+
+def test_what_makes_no_sense() -> None:
+    for target, options in (
+        ("nonsense://x", {}),
+        ("http://127.0.0.1:1", {"batches": "4,2"}),
+        ("http://127.0.0.1:1", {"level_seconds": "-1"}),
+        ("http://127.0.0.1:1", {"max_requests": "1"}),
+        ("http://127.0.0.1:1", {"api_key_env": "NOT_SET_AT_ALL"}),
+    ):
+        with pytest.raises(DiagnoseError) as caught:
+            sweep(target, **options)
+        assert caught.value.hint
+
+
+def test_the_command_says_what_it_sends_and_watches_the_process() -> None:
+    """The server is in this process, and the command finds it from the address."""
+    with batching(Costs(fixed_s=0.02)) as (engine, url):
+        dry = run("sweep", url, "--dry-run", "--batches", "1,2")
+        assert dry.returncode == 0
+        assert b"Nothing was sent." in dry.stdout
+        assert (engine.posts, engine.gets) == ([], [])
+        options = ("--batches", "1,2,4", "--level-seconds", "1.5", "--output-tokens", "32")
+        done = run("sweep", url, *options, "--format", "json")
+        assert done.returncode == 0, done.stderr
+        sent = len(engine.posts)
+    found = json.loads(done.stdout)
+    CONTRACT.validate(found)
+    assert found["sweep"]["requests"] == sent
+    assert [level["batch"] for level in found["sweep"]["levels"]] == pytest.approx([1.0, 2.0, 4.0])
+    assert found["subject"]["pid"]
+    assert "host" in found["sources"]
+    assert b"Load to be sent to" in done.stderr
+    assert b"2 at once:" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_the_command_on_a_server_that_is_not_there_or_broken() -> None:
+    gone = run("sweep", "http://127.0.0.1:9", "--batches", "1")
+    assert gone.returncode == 2
+    assert b"Error: " in gone.stderr
+    assert b"Hint: " in gone.stderr
+    assert b"Traceback" not in gone.stderr
+    with batching(Costs(fails_after=0)) as (engine, url):
+        broken = run("sweep", url)
+        assert len(engine.posts) == 1
+    assert broken.returncode == 2
+    assert b"HTTP 500: out of memory" in broken.stderr
+    assert broken.stdout == b""
+
+
+def test_ctrl_c_ends_the_load_and_judges_what_was_measured() -> None:
+    with batching(Costs(fixed_s=0.02)) as (engine, url):
+        options = ("--batches", "1,2,4,8", "--level-seconds", "2", "--output-tokens", "4000", "--format", "json")
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with started("sweep", url, "--timeout", "30", "--max-tokens", "4000000", *options, **pipes) as process:
+            _until(lambda: len(engine.posts) >= 1 + 1 + 2, process)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+            _until(lambda: engine.open == 0, None)
+            after = len(engine.posts)
+    assert process.returncode == 0, err
+    found = json.loads(out)
+    CONTRACT.validate(found)
+    assert found["sweep"]["ended_early"] == "interrupted"
+    assert found["sweep"]["levels"]
+    assert after <= 1 + 1 + 2 + 4
+    assert b"Traceback" not in err
+
+
+def test_a_second_ctrl_c_quits() -> None:
+    """Also while the first one is being heeded; nothing is printed, and no connection stays open."""
+    with batching(Costs(fixed_s=0.02)) as (engine, url):
+        options = ("--batches", "1", "--output-tokens", "4000", "--max-tokens", "100000")
+        with started("sweep", url, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            _until(lambda: len(engine.posts) >= 2, process)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+            _until(lambda: engine.open == 0, None)
+    assert b"Traceback" not in err
+    assert process.returncode in (2, 130), "the first may have been heeded in full before the second came"
+    assert out == b""
+
+
+def _until(reached: Any, process: subprocess.Popen[bytes] | None) -> None:
+    until_s = time.monotonic() + 60.0
+    while not reached():
+        assert time.monotonic() < until_s
+        assert process is None or process.poll() is None, "the command ended too early"
+        time.sleep(0.02)
