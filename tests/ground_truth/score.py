@@ -11,11 +11,14 @@ from typing import Any
 
 from heuristics.vocabulary import Regime
 from tests.ground_truth.naive import NAIVE
-from tests.ground_truth.sources import ON_CPU, SUBSETS, judged
+from tests.ground_truth.sources import ON_CPU, SUBSETS, cases, judged
 from tests.ground_truth.truth import SHARES, Truth, truth_of
 
 CAPTURES = Path(__file__).parent.parent / "data" / "ground_truth"
 SURE = 0.80
+
+LARGE_GAP = 0.5
+"""Of a timeline that is mostly gaps latency is gaps; elsewhere it is also what kernels lose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +172,30 @@ def shares(every: Sequence[Answer], reading: str) -> Iterator[list[str]]:
         ]
 
 
+def gaps(every: Sequence[Answer]) -> Iterator[list[str]]:
+    """Where a trace shows the device without work: those gaps beside the latency share from all sources."""
+    yield ["workload", "gaps in the trace", "gaps by GPM", "latency share", "latency by intervention"]
+    shown = {a.workload: a for a in every if a.reading == "all" and a.shares is not None}
+    for _, folder, manifest in machines():
+        for name, answer in shown.items():
+            if name not in manifest["workloads"]:
+                continue
+            found = cases(folder / name, manifest["workloads"][name], ("gpm", "trace"), manifest)
+            timeline, activity = found[0].timeline, found[0].activity
+            if timeline is None or activity is None or activity.engine_active is None or answer.shares is None:
+                continue
+            gap = 1.0 - timeline.roof_busy_s / timeline.window_s
+            if gap >= LARGE_GAP:
+                part = answer.truth.parts.get("latency")
+                yield [
+                    name,
+                    f"{gap:.2f}",
+                    f"{1.0 - activity.engine_active:.2f}",
+                    f"{answer.shares['latency']:.2f}",
+                    "?" if part is None else f"{part:.2f}",
+                ]
+
+
 def table(rows: Iterable[list[str]]) -> str:
     """Rows as a table of Markdown, the first being its head."""
     head, *rest = rows
@@ -186,6 +213,8 @@ def main() -> None:
         print(f"Answers from all sources together:\n\n{table(confusion(mine, 'all'))}\n")
         print(f"Stated confidence and what came of it:\n\n{table(calibration(own))}\n")
         print(f"{table(shares(mine, 'all'))}\n")
+        if (waits := list(gaps(mine))) and len(waits) > 1:
+            print(f"Latency where it is gaps:\n\n{table(waits)}\n")
 
 
 if __name__ == "__main__":
