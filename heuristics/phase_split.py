@@ -14,6 +14,8 @@ import numpy as np
 from heuristics.arrays import Array
 
 FEWEST = 4
+SMALLEST = 1e-150
+"""Columns no longer than that are none: their squares are zero in floating point."""
 LARGEST_ERROR = 0.12
 """Standard error of the prefill's part of the time above which it is not told."""
 
@@ -34,6 +36,8 @@ def split(window_s: Array, steps: Array, prompt_tokens: Array) -> PhaseSplit | N
         return None
     design = np.column_stack([steps, prompt_tokens])
     scale = np.linalg.norm(design, axis=0)
+    if (scale < SMALLEST).any():
+        return None
     normal = (design / scale).T @ (design / scale)
     if np.linalg.det(normal) < 1e-4:
         return None

@@ -209,7 +209,7 @@ def _explained(case: Case, judgement: Judgement, roofs: Roofs, latency: float, a
     """The step at the reach that its operations must have, for a share of latency and an arithmetic ceiling.
 
     A job slower than the ceilings is so on all operations; one that is faster shows that only of the roof that
-    most of its time is bound by.
+    most of its time is bound by, and of the other no more than the measured time asks for.
     """
     work = case.work or (ModelWork(shape=case.model) if case.model is not None else None)
     step_s = judgement.measured.get("step_s")
@@ -238,7 +238,14 @@ def _explained(case: Case, judgement: Judgement, roofs: Roofs, latency: float, a
         ),
         arithmetic=min(max(1.0, ceilings.arithmetic.high), arithmetic / (max(1.0, slower) if memory else slower)),
     )
-    found = replace(usual, reach=reach)
+    over = max(1.0, replace(usual, reach=reach).outcome().step_s / step_s)
+    found = replace(
+        usual,
+        reach=Reach(
+            bandwidth=min(max(1.0, ceilings.bandwidth.high), reach.bandwidth * over),
+            arithmetic=min(max(1.0, ceilings.arithmetic.high), reach.arithmetic * over),
+        ),
+    )
     return replace(found, latency_s=max(0.0, step_s - found.outcome().step_s))
 
 

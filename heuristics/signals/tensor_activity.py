@@ -32,7 +32,7 @@ REACHED = 0.9
 
 COUNTED = 0.01
 MOST_UNSEEN = 20.0
-UNSEEN_WEIGHT = 0.75
+UNSEEN_WEIGHT = 0.85
 """How much of the activity that nothing explains is held for work of a pipe that is not stated."""
 
 
