@@ -294,6 +294,7 @@ def roofline(
     params: Number = None,
     active_params: Number = None,
     weight_bits: Number = None,
+    head_bits: Number = None,
     dtype: str | None = None,
     layers: Number = None,
     heads: Number = None,
@@ -326,6 +327,7 @@ def roofline(
         model: a config.json, its folder, a GGUF, or a cached id. Otherwise one of the following states the work.
         params, active_params: parameters streamed a step, and those a token passes, such as 6.74e9 or "8B".
         weight_bits, kv_bits: bits of a stored weight and of a cached number; as wide as the arithmetic, and 16.
+        head_bits: bits of the output head's weights, if it is narrow too; otherwise 16 at least, or the model's.
         layers, heads, kv_heads, head_dim, hidden_size, intermediate_size, vocab_size, experts, experts_per_token: a
             model's shape; beside ``params`` that of attention, for the KV cache.
         linear: one layer, as "4096x4096".
@@ -350,6 +352,7 @@ def roofline(
         params=params,
         active_params=active_params,
         weight_bits=weight_bits,
+        head_bits=head_bits,
         dtype=dtype,
         layers=layers,
         heads=heads,

@@ -31,6 +31,7 @@ class Options:
     params: Number = None
     active_params: Number = None
     weight_bits: Number = None
+    head_bits: Number = None
     dtype: str | None = None
     layers: Number = None
     heads: Number = None
@@ -94,6 +95,10 @@ def work_of(options: Options) -> Work:
         *(["flops"] if options.given("flops", "bytes") else []),
         *(["params"] if options.given("params", "active_params") else []),
     ]
+    if options.head_bits is not None and kinds not in ([], ["model"]):
+        raise DiagnoseError(
+            "only a whole model has a head of its own width", hint="give --head-bits with --model, or its shape"
+        )
     if len(kinds) > 1:
         both = " and ".join(f"--{option(k)}" for k in kinds)
         raise DiagnoseError(f"{both} state the work twice", hint="give one of --model, --params, --linear, --flops")
@@ -182,11 +187,14 @@ def _model(options: Options) -> ModelWork:
         raise DiagnoseError(f"--model states the shape already, so --{option(stated[0])} cannot", hint="give either")
     shape = model_named(options.model)
     assert shape is not None
+    bits, head_bits, kv_bits = (_bits(options, name) for name in ("weight_bits", "head_bits", "kv_bits"))
     work = ModelWork(shape=shape)
-    bits, kv_bits = _bits(options, "weight_bits"), _bits(options, "kv_bits")
     if bits is not None:
         work = work.with_weight_bits(bits)
-    return work if kv_bits is None else ModelWork(shape=replace(work.shape, kv_bits=kv_bits))
+    shape = work.shape
+    return ModelWork(
+        shape=replace(shape, head_weight_bits=head_bits or shape.head_weight_bits, kv_bits=kv_bits or shape.kv_bits)
+    )
 
 
 def _shape(options: Options) -> ModelShape:
@@ -204,7 +212,7 @@ def _shape(options: Options) -> ModelShape:
         head_dim=_size(options, "head_dim") or max(1, hidden // heads),
         experts=Experts(count=count, per_token=chosen, intermediate_size=inner, layers=layers) if count else None,
         weight_bits=bits,
-        head_weight_bits=max(bits, wide),
+        head_weight_bits=_bits(options, "head_bits") or max(bits, wide),
         activation_bits=wide,
         kv_bits=_bits(options, "kv_bits") or wide,
         name=f"a model of {layers} layers",

@@ -43,6 +43,9 @@ def shape_options(function: _Function) -> _Function:
         click.option(
             "--weight-bits", metavar="BITS", help="Bits of a stored weight.  [default: the arithmetic type's]"
         ),
+        click.option(
+            "--head-bits", metavar="BITS", help="Bits of a weight of the output head.  [default: 16, or the model's]"
+        ),
         click.option("--kv-bits", metavar="BITS", help="Bits of a cached key or value.  [default: 16]"),
         *(
             click.option(f"--{name}", metavar="N", help=text)
