@@ -34,6 +34,10 @@ _METHOD_BITS = {
     "modelopt_fp4": 4.5,
 }
 
+_TIED = ("gpt2", "gpt_neo", "gpt_bigcode", "opt", "bloom", "falcon", "mpt", "starcoder2")
+_TIED_FAMILIES = ("gemma", "cohere")
+"""Model types whose head is the embedding unless their configuration says otherwise."""
+
 MOST = 1 << 40
 """More of anything than a model has."""
 
@@ -136,7 +140,7 @@ def shape_of(config: Mapping[str, Any], name: str | None = None) -> ModelShape:
         intermediate_size=intermediate,
         vocab_size=_needed(fields, ("vocab_size", "padded_vocab_size")),
         gated_mlp=str(fields.get("model_type", "")) not in _PLAIN_MLP,
-        tied_embedding=bool(fields.get("tie_word_embeddings", False)),
+        tied_embedding=_tied(fields),
         latent_attention=_latent(fields),
         sliding_window=_window(fields),
         sliding_layers=min(_sliding_layers(fields, layers), layers - uncached),
@@ -147,6 +151,13 @@ def shape_of(config: Mapping[str, Any], name: str | None = None) -> ModelShape:
         activation_bits=activation_bits,
         kv_bits=_kv_bits(fields, activation_bits),
     )
+
+
+def _tied(fields: Mapping[str, Any]) -> bool:
+    """As stated, else as the model's type has it: files leave out what is the type's default."""
+    stated = fields.get("tie_word_embeddings")
+    kind = str(fields.get("model_type", ""))
+    return kind in _TIED or kind.startswith(_TIED_FAMILIES) if stated is None else bool(stated)
 
 
 def _flattened(config: Mapping[str, Any]) -> dict[str, Any]:

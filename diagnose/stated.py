@@ -20,6 +20,7 @@ _SHAPE = ("layers", "heads", "hidden_size", "intermediate_size", "vocab_size")
 """What a whole decoder is counted from, operation by operation."""
 _OF_ATTENTION = ("layers", "heads", "kv_heads", "head_dim")
 MOST = 1e18
+WIDEST_BITS = 64.0
 EXAMPLE = "diagnose roofline --gpu H100 --params 8B --batch 32, or --model config.json"
 
 
@@ -150,7 +151,14 @@ def _size(options: Options, name: str) -> int | None:
 
 
 def _bits(options: Options, name: str) -> float | None:
-    return scaled(name, getattr(options, name), 1.0)
+    """A width; DiagnoseError where no number is stored so wide."""
+    found = scaled(name, getattr(options, name), 1.0)
+    if found is not None and found > WIDEST_BITS:
+        raise DiagnoseError(
+            f"{option(name)} must be {WIDEST_BITS:.0f} at most, not {getattr(options, name)}",
+            hint=f"--{option(name)} 8, for example",
+        )
+    return found
 
 
 def _arithmetic_bits(options: Options) -> float:

@@ -114,7 +114,10 @@ def step_operations(shape: ModelShape, load: Load) -> tuple[Operation, ...]:
         UnusableModel: tensor parallelism that the heads cannot be split by, or more stages than layers.
     """
     if shape.heads % load.tensor_parallel:
-        raise UnusableModel(f"{shape.heads} attention heads cannot be split over {load.tensor_parallel} devices")
+        raise UnusableModel(
+            f"{shape.heads} attention heads cannot be split over {load.tensor_parallel} devices",
+            hint=f"give a divisor of {shape.heads}",
+        )
     if load.pipeline_parallel > shape.layers:
         raise UnusableModel(f"{shape.layers} layers cannot be split into {load.pipeline_parallel} stages")
     attention = _latent(shape, shape.latent_attention, load) if shape.latent_attention else _grouped(shape, load)

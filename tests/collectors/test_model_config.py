@@ -252,3 +252,12 @@ def test_a_quantised_cache_is_one_that_the_checkpoint_has_scales_for(more: Confi
 @pytest.mark.parametrize(("stated", "tied"), [(True, True), (False, False), (None, False)])
 def test_a_head_may_share_the_embedding(stated: bool | None, tied: bool) -> None:
     assert shape(tie_word_embeddings=stated).tied_embedding is tied
+
+
+@pytest.mark.parametrize(
+    ("kind", "tied"),
+    [("gemma2", True), ("gemma3_text", True), ("cohere", True), ("gpt2", True), ("llama", False), ("mixtral", False)],
+)
+def test_where_nothing_is_said_the_type_tells_whether_the_head_is_the_embedding(kind: str, tied: bool) -> None:
+    assert shape(model_type=kind).tied_embedding is tied
+    assert shape(model_type=kind, tie_word_embeddings=not tied).tied_embedding is not tied

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diagnose import Measurements, Result, roofline
 from heuristics.model_shape import Experts, LatentAttention, ModelShape
 from heuristics.operations import Load, Phase, step_operations
 
-GPUS = ["A100 80GB SXM", "H100 SXM5", "H200 SXM", "L4", "MI300X", "T4", "RTX 4090"]
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-MANY = settings(max_examples=100, deadline=None)
+GPUS = ["A100 80GB SXM", "H100 SXM5", "MI300X", "T4"]
+STRESS = max(1, settings().max_examples // 60)
+"""More of everything under the profile ``stress``."""
+FEW = settings(max_examples=6 * STRESS)
+QUICK = settings(max_examples=20 * STRESS)
+MANY = settings(max_examples=80 * STRESS)
 
 batches = st.integers(1, 2048)
 contexts = st.integers(0, 65_536)
@@ -104,7 +107,7 @@ def test_twice_the_bytes_are_half_the_bandwidth(moved: float, bandwidth: float) 
     assert floor(flops=1.0, bytes=moved, bandwidth_gb_s=bandwidth / 2, tflops=1e6) == near(2 * once)
 
 
-@QUICK
+@FEW
 @given(names=st.permutations(GPUS), options=dense_options(), batch=batches, context=contexts)
 def test_the_order_of_devices_changes_nothing(
     names: list[str], options: dict[str, Any], batch: int, context: int
@@ -150,7 +153,7 @@ def test_operations_sum_to_the_totals(options: dict[str, Any], batch: int, conte
     assert found["roofline"]["at_roof"]["step_s"] == near(bound)
 
 
-@QUICK
+@FEW
 @given(rows=st.permutations(range(6)))
 def test_rows_of_a_table_are_judged_alone(rows: list[int], tmp_path: Path) -> None:
     cells = [f"{n},H100,7B,{4**n},{150 * 3**n}" for n in range(6)]
