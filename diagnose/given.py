@@ -68,11 +68,11 @@ def whole(name: str, value: float | str | None) -> int:
     return int(number)
 
 
-def scaled(name: str, value: float | str | None, factor: float) -> float | None:
+def scaled(name: str, value: float | str | None, factor: float, *, example: str = "10") -> float | None:
     """An option's number in SI; it must be finite and positive."""
     if value is None:
         return None
-    hint = f"--{option(name)} 10, for example"
+    hint = f"--{option(name)} {example}, for example"
     try:
         number = float(value)
     except ValueError as error:

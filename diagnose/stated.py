@@ -127,12 +127,12 @@ def parameters(name: str, value: Number) -> float | None:
         found = re.fullmatch(r"\s*([\d.]+)\s*([kmbgt])\s*", value, flags=re.IGNORECASE)
         if found:
             value, factor = found[1], _SUFFIXES[found[2].lower()]
-    return _bounded(name, value, factor)
+    return _bounded(name, value, factor, example="8B")
 
 
-def _bounded(name: str, value: Number, factor: float = 1.0) -> float | None:
+def _bounded(name: str, value: Number, factor: float = 1.0, *, example: str = "10") -> float | None:
     """A number that arithmetic in floating point still tells apart from its neighbours."""
-    found = scaled(name, value, factor)
+    found = scaled(name, value, factor, example=example)
     if found is not None and found > MOST:
         raise DiagnoseError(f"{option(name)} must be below {MOST:.0e}, not {value}", hint=EXAMPLE)
     return found

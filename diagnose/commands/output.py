@@ -70,7 +70,17 @@ def _print(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _nowhere()
+    except OSError as error:
+        _nowhere()
+        raise DiagnoseError(
+            f"standard output cannot be written: {error.strerror or error}", hint="-o FILE, where there is room"
+        ) from error
+
+
+def _nowhere() -> None:
+    """What is still buffered goes nowhere, so that the interpreter does not fail on it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _rendered(result: Result, format_: str, *, colour: bool) -> str:

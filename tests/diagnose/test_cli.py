@@ -181,6 +181,19 @@ def test_interrupted_reading_is_judged_by_what_was_read(tmp_path: Path) -> None:
     assert found["subject"]["engine"] == "vLLM"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_a_full_disk_behind_standard_output_is_told(format_: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        question = ("roofline", "--gpu", "H100", "--params", "8B", "--format", format_)
+        with started(*question, stdout=full, stderr=subprocess.PIPE) as process:
+            _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    wrong, hint = err.decode().splitlines()
+    assert wrong.startswith("Error: standard output cannot be written")
+    assert hint.startswith("Hint: -o FILE")
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
