@@ -82,7 +82,10 @@ class ModelShape:
             if value <= 0:
                 raise UnusableModel(f"{field} must be positive, not {value}")
         if self.heads % self.kv_heads:
-            raise UnusableModel(f"{self.heads} attention heads cannot share {self.kv_heads} KV heads evenly")
+            raise UnusableModel(
+                f"{self.heads} attention heads cannot share {self.kv_heads} KV heads evenly",
+                hint="the number of heads is a multiple of that of KV heads",
+            )
         if self.experts is not None and not 0 < self.experts.per_token <= self.experts.count:
             raise UnusableModel(f"{self.experts.per_token} of {self.experts.count} experts a token")
         if self.dense_layers < 0:

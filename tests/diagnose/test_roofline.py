@@ -322,6 +322,10 @@ def test_markdown_has_a_heading_and_fences() -> None:
         ("--gpu H100 --model {sample} --weight-bits 1e30", "weight-bits must be 64 at most"),
         ("--gpu H100 --model {sample} --tensor-parallel 5", "cannot be split over 5 devices"),
         ("--gpu H100 --params 8X", "params must be a number"),
+        (
+            "--gpu H100 --layers 2 --heads 30 --kv-heads 8 --hidden-size 64 --intermediate-size 64 --vocab-size 64",
+            "cannot share 8 KV heads",
+        ),
         ("--gpu H100 --params 8B --batch 1e300", "batch must be below"),
         ("--gpu H100 --params 8B --context -1", "context must be positive"),
         ("--gpu H100 --params 8B --phase warmup", "no phase named"),
