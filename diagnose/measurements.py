@@ -87,6 +87,15 @@ class Measurements:
         rows = [(x.number, x.label, x.result.diagnosis if x.result else None, x.skipped) for x in self.lines]
         return lines_of(rows) + "".join(section(curve.label, curve.lines, curve.fit) for curve in self.curves)
 
+    def to_markdown(self) -> str:
+        """A table of verdicts, and the curves as they are drawn in the text."""
+        from reports.as_markdown import verdicts
+        from reports.batch_text import section
+
+        rows = [(x.label, x.result.diagnosis if x.result else None, x.skipped) for x in self.lines]
+        drawn = [section(curve.label, curve.lines, curve.fit).strip("\n") for curve in self.curves]
+        return verdicts(rows) + "".join(f"\n```\n{text}\n```\n" for text in drawn)
+
 
 def _flat(line: Line) -> dict[str, Any]:
     assert line.result is not None
@@ -114,9 +123,9 @@ def measurements(path: str, usual: Options, gpus: Sequence[str], prices: Sequenc
     if prices:
         raise DiagnoseError("prices rank devices, and a table is of measurements", hint="leave --price or --csv out")
     found, unknown = [], []
-    for number, row in _rows(path):
+    for number, row, blank in _rows(path):
         unknown += [name for name in row if name not in COLUMNS and name != "label"]
-        found.append(_line(number, row, usual, gpus))
+        found.append(_line(number, row, blank, usual, gpus))
     if not found:
         raise UnreadableDump(path, "no measurement in it", hint=_HINT)
     if all(line.result is None for line in found):
@@ -127,8 +136,8 @@ def measurements(path: str, usual: Options, gpus: Sequence[str], prices: Sequenc
     return Measurements(path=path, lines=tuple(found), curves=curves(judged), warnings=warnings)
 
 
-def _rows(path: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows by their line, each with the cells that are filled, under the names of options."""
+def _rows(path: str) -> Iterator[tuple[int, dict[str, str], frozenset[str]]]:
+    """Rows by their line, each with the cells that are filled under the names of options, and the other names."""
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as stream:
             text = stream.read(MOST_BYTES + 1)
@@ -148,17 +157,19 @@ def _rows(path: str) -> Iterator[tuple[int, dict[str, str]]]:
                 raise UnreadableDump(path, f"more than {MOST_ROWS:,} rows", hint="split the table")
             row = {h: cell.strip() for h, cell in zip(heads, cells, strict=False) if h and cell.strip()}
             if row:
-                yield reader.line_num, row
+                yield reader.line_num, row, frozenset(heads) - set(row)
     except csv.Error as error:
         raise UnreadableDump(path, str(error), line=reader.line_num, hint=_HINT) from error
 
 
-def _line(number: int, row: dict[str, str], usual: Options, gpus: Sequence[str]) -> Line:
+def _line(number: int, row: dict[str, str], blank: frozenset[str], usual: Options, gpus: Sequence[str]) -> Line:
     label = row.get("label") or f"line {number}"
     options = replace(usual, **{name: value for name, value in row.items() if name in NAMES})
     try:
         if not options.given("tokens_per_s", "step_ms"):
             raise DiagnoseError("no tokens_per_s and no step_ms")
+        if "batch" in blank and usual.batch is None:
+            raise DiagnoseError("no batch, in a table of batches")
         named = [row["gpu"]] if "gpu" in row else list(gpus)
         return Line(number=number, label=label, result=Result(diagnose_numbers(options, named)))
     except DiagnoseError as error:

@@ -18,6 +18,8 @@ class DiagnoseError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        if hint is not None:
+            self.add_note(f"Hint: {hint}")
 
 
 class UnreadableDump(DiagnoseError):

@@ -17,7 +17,7 @@ from reports.probe_text import table as probe_table
 from reports.probe_text import title as probe_title
 from reports.ranking_text import sections as ranking_sections
 from reports.roofline_text import headline, sections
-from reports.words import conclusion, count, filled, percent
+from reports.words import conclusion, count, filled, number, percent
 
 
 def render(diagnosis: Diagnosis) -> str:
@@ -86,6 +86,19 @@ def _swept(sweep: Sweep) -> list[str]:
         "",
         *_table([*sweep_text.HEAD, "decode", "prefill", "together"], body),
     ]
+
+
+def verdicts(rows: Sequence[tuple[str, Diagnosis | None, str | None]]) -> str:
+    """A row a measurement, of (label, diagnosis or None, why it was skipped)."""
+    head = ["", *(share.value for share in SHARES), "regime", "confidence", "tokens/s"]
+    body = []
+    for label, diagnosis, skipped in rows:
+        if diagnosis is None:
+            body.append([label, "", "", "", f"skipped: {skipped}", "", ""])
+            continue
+        speed = diagnosis.whole.measured.get("tokens_per_s")
+        body.append([label, *_cells(diagnosis.whole.verdict), "" if speed is None else number(speed)])
+    return "\n".join(_table(head, body))
 
 
 def _drawn(diagnosis: Diagnosis) -> Iterator[tuple[str, list[str]]]:

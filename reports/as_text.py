@@ -20,7 +20,7 @@ from reports.probe_text import table as probe_table
 from reports.probe_text import title as probe_title
 from reports.ranking_text import sections as ranking_sections
 from reports.roofline_text import facts, headline, sections
-from reports.words import conclusion, count, filled, part_of_time, percent, scaled, seconds
+from reports.words import conclusion, count, filled, number, part_of_time, percent, scaled, seconds
 
 NARROWEST, WIDEST = 50, 100
 BAR_CELLS, FEWEST_CELLS = 30, 10
@@ -91,7 +91,7 @@ def brief(diagnosis: Diagnosis) -> str:
         return "nothing was measured"
     mark = "provisional  " if diagnosis.provisional else ""
     speed = diagnosis.whole.measured.get("tokens_per_s")
-    rate = "" if speed is None else f"  {speed:.3g} tokens/s"
+    rate = "" if speed is None else f"  {number(speed)} tokens/s"
     limits = f"  limits {', '.join(limit.value for limit in verdict.limits)}" if verdict.limits else ""
     return f"{mark}{_brief(verdict)}{rate}{limits}"
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 WATCH_S = 10.0
 """Seconds that each job is watched for: the three and their starts take under a minute."""
 VERDICT_LINES = 4
+WIDTH = 78
+"""Columns of the verdict's lines, which stand two further in."""
 
 
 @click.command(name="demo", epilog="Example: diagnose demo")
@@ -38,16 +40,26 @@ def command(for_: float, cpu: bool) -> None:
         click.echo("\n".join(["", *lines]))
 
 
+BUSY = (
+    "other work keeps this machine busy: its roofs may be measured too low, and a job built for memory or arithmetic "
+    "may well be found waiting for a processor; try again when it is idle"
+)
+
+
 def calibrated() -> None:
-    """Measure this machine quickly unless its roofs are stored already."""
+    """Measure this machine quickly unless its roofs are stored already, from a time when it was idle."""
     from collectors.calibration.machine import this_machine
     from collectors.calibration.measure import QUICK_S, measure
     from collectors.calibration.store import NoCalibration, load, save
 
-    if not isinstance(load(this_machine()), NoCalibration):
+    stored = load(this_machine())
+    if not isinstance(stored, NoCalibration) and not stored.under_load:
         return
-    click.echo("Measuring this machine's roofs first (`diagnose calibrate` does it more thoroughly).", err=True)
-    reason = save(measure(seconds=QUICK_S, with_torch=False))
+    click.echo("Measuring this machine's roofs first, briefly: `diagnose calibrate` takes its time.", err=True)
+    found = measure(seconds=QUICK_S, with_torch=False)
+    if found.under_load:
+        click.echo(f"Warning: {BUSY}", err=True)
+    reason = save(found)
     if reason is not None:
         click.echo(f"Warning: not saved: {reason}", err=True)
 
@@ -57,8 +69,10 @@ def told(
     *,
     start: Callable[[Share], AbstractContextManager[Running]],
     watch: Callable[[int], Result],
+    report: Callable[[Result], str] | None = None,
 ) -> Iterator[list[str]]:
-    """For each job: what was built, the verdict's first lines, and whether they agree."""
+    """For each job: what was built, the first lines of its report, and whether they agree."""
+    report = report or _narrow
     for regime in regimes:
         with start(regime) as job:
             result = watch(job.pid)
@@ -67,6 +81,12 @@ def told(
         agrees = "as built" if found == regime.value else f"built to be {regime.value}-bound, found {found}"
         yield [
             f"Built to be {regime.value}-bound: {job.workload.about}",
-            *(f"  {line}" for line in str(result).splitlines()[:VERDICT_LINES]),
+            *(f"  {line}" for line in report(result).splitlines()[:VERDICT_LINES]),
             f"  -> {agrees}",
         ]
+
+
+def _narrow(result: Result) -> str:
+    from reports.as_text import render
+
+    return render(result.diagnosis, width=WIDTH)

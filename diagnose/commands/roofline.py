@@ -62,4 +62,4 @@ def command(format_: str, output: str | None, no_color: bool, **options: Any) ->
             text += json.dumps({"curves": found.curves_to_dicts()}, ensure_ascii=False) + "\n"
         write(text, output)
         return
-    write(str(found), output)
+    write(found.to_markdown() if format_ == "markdown" else str(found), output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import click
@@ -49,5 +50,11 @@ def command(target: str, dry_run: bool, format_: str, output: str | None, no_col
         write("\n".join([*lines, "Nothing was sent."]) + "\n", output)
         return
     with first_judges() as interrupt:
-        result = api.sweep(target, interrupt=interrupt, tell=lambda line: click.echo(line, err=True), **options)
+        result = api.sweep(target, interrupt=interrupt, tell=_say, **options)
     emit(result, format_=format_, output=output, no_color=no_color)
+
+
+def _say(line: str) -> None:
+    """Talk, wrapped as the terminal needs it."""
+    columns = shutil.get_terminal_size().columns - 1
+    click.echo(click.wrap_text(line, width=columns, subsequent_indent="  "), err=True)

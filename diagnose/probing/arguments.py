@@ -52,8 +52,10 @@ def torch_itself() -> Any:
         raise DiagnoseError(f"the probe needs torch: {error}", hint=INSTALL) from error
 
 
-def batches_of(batches: Iterable[int], batch: int | None) -> tuple[tuple[int, ...], int]:
+def batches_of(batches: Any, batch: int | None) -> tuple[tuple[int, ...], int]:
     """Batches in ascending order, and the one the result is about."""
+    if isinstance(batches, str) or not isinstance(batches, Iterable):
+        raise DiagnoseError(f"batches must be several whole numbers, not {batches!r}", hint=EXAMPLE)
     listed = sorted({*batches, *(() if batch is None else (batch,))})
     if not listed:
         raise DiagnoseError("no batch to measure at", hint=EXAMPLE)

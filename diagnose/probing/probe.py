@@ -24,6 +24,7 @@ from diagnose.probing.cases import Measured, judged
 from diagnose.probing.roofs import CudaDevice, Processors
 from diagnose.probing.whole import diagnosis_of
 from diagnose.result import Result
+from heuristics.errors import DiagnoseError
 from heuristics.probed import ProbedBatch
 
 if TYPE_CHECKING:
@@ -119,6 +120,11 @@ def probe(
         index = cuda_index(torch, device, known.module, inputs[listed[0]], runs[listed[0]])
         if index is not None:
             scope.enter_context(torch.cuda.device(index))
+        elif gpu is not None:
+            raise DiagnoseError(
+                f"the step runs on the processors, and gpu={gpu!r} names another device",
+                hint="leave gpu out, or move the model and its inputs: model.to('cuda')",
+            )
         counts = {b: _counted(torch, runs[b], known, flops, bytes, b) for b in listed}
         arithmetic = given.dtype or next((c.dtype for c in counts.values() if c.dtype is not None), None)
         surroundings = (

@@ -87,6 +87,14 @@ class Job:
         preempted = self.serving is not None and (self.serving.preemptions or 0.0) > 0.0
         return Limit.KV_CAPACITY in self.limits and ((self.waiting or 0.0) >= 1.0 or preempted)
 
+    @property
+    def starved(self) -> float:
+        """Part of the time in which processors that run the model were others', or held back by a quota."""
+        host = self.whole.host or self.case.host
+        if host is None or not host.computes:
+            return 0.0
+        return max(host.wait_fraction or 0.0, host.throttled_fraction or 0.0)
+
     def share(self, share: Share) -> float:
         """One share of the time."""
         return self.verdict.shares[share] if self.verdict.shares is not None else 0.0

@@ -35,6 +35,8 @@ WORTH_DOUBLING = 1.15
 MOST_DOUBLINGS = 12
 MOST_ON_LATENCY = 8.0
 """The host's work for a step is mostly the step's own, and beyond some growth each sequence's."""
+CROSSOVER = "the crossover"
+NOTABLY_STARVED = 0.25
 ROUNDING = 1e-9
 
 LEAST_LEVELS = 2
@@ -51,10 +53,13 @@ def advise(job: Job) -> Advice | Withheld:
         return Withheld(action=Action.LARGER_BATCH, reason=job.lacking)
     if Limit.KV_CAPACITY in job.limits:
         return Withheld(action=Action.LARGER_BATCH, reason="the KV cache is full: more sequences do not fit")
+    if job.starved > NOTABLY_STARVED:
+        reason = "the processors that compute are others' for much of the time: more sequences would wait as well"
+        return Withheld(action=Action.LARGER_BATCH, reason=reason)
     batch, room = step.load.batch, _room(job, step)
     if (seen := _measured(job, batch)) is not None:
         return seen
-    bounds = {"the crossover": _crossover(step), "more gains little": _knee(step)}
+    bounds = {CROSSOVER: _crossover(step), "more gains little": _knee(step)}
     if room.batch is not None:
         bounds["as many as fit"] = float(room.batch)
     if job.share(Share.LATENCY) >= max(job.share(Share.MEMORY), job.share(Share.COMPUTE)):
@@ -68,8 +73,8 @@ def advise(job: Job) -> Advice | Withheld:
     prediction = job.measured.predict(lambda s: at_batch(s, target))
     assumptions = ["they are as long as the present ones"]
     if room.batch is None:
-        assumptions.append(f"room for so many is not known ({room.reason})")
-    return job.advised(
+        assumptions.insert(0, "the memory holds so many, which is not known")
+    found = job.advised(
         Action.LARGER_BATCH,
         prediction,
         f"{_lead(job)}: {{target_batch:count}} sequences a step, now {{batch:number}} ({limit})",
@@ -83,6 +88,9 @@ def advise(job: Job) -> Advice | Withheld:
         },
         assumptions=tuple(assumptions),
     )
+    if isinstance(found, Advice) and limit == CROSSOVER:
+        return replace(found, then_bound_by=Share.COMPUTE)
+    return found
 
 
 def _measured(job: Job, batch: float) -> Advice | Withheld | None:

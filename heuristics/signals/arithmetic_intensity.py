@@ -20,6 +20,7 @@ from heuristics.case import Case
 from heuristics.claims import Proportion
 from heuristics.evidence import Abstention, Evidence, Finding
 from heuristics.observations import Serving
+from heuristics.signals.bandwidth_saturation import cached
 from heuristics.signals.common import causes_of
 from heuristics.vocabulary import Quantity
 
@@ -36,6 +37,10 @@ def weigh(case: Case) -> Finding:
     if roofs is None or roofs.bandwidth_bytes_per_s is None or roofs.flops_per_s is None:
         reason = "the ridge of the device is not known"
         return Abstention(signal=NAME, reason=reason, missing=case.serving is None and case.model is None)
+    if cached(case):
+        return Abstention(
+            signal=NAME, missing=False, reason="what a step reads fits the last-level cache: its bandwidth is not known"
+        )
     pairs = _flops_and_bytes(case)
     if not pairs:
         return Abstention(signal=NAME, reason="no FLOPs and bytes of the work in the input")

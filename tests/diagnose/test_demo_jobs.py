@@ -313,7 +313,8 @@ def test_the_demonstration_tells_whether_jobs_are_what_they_were_built_for() -> 
         def __str__(self) -> str:
             return "one\ntwo\nthree\nfour\nfive\n"
 
-    lines = list(told((Share.MEMORY, Share.LATENCY), start=start, watch=lambda pid: Verdict()))  # type: ignore[arg-type,return-value]
+    regimes = (Share.MEMORY, Share.LATENCY)
+    lines = list(told(regimes, start=start, watch=lambda pid: Verdict(), report=str))  # type: ignore[arg-type,return-value]
     assert seen == ["start memory", "end memory", "start latency", "end latency"]
     assert lines[0][1:] == ["  one", "  two", "  three", "  four", "  -> as built"]
     assert lines[1][-1] == "  -> built to be latency-bound, found memory"
