@@ -127,8 +127,8 @@ def test_what_a_step_raises_is_not_swallowed(torch: Any) -> None:
         probe(broken, batches=[1], calibrate=False, trace=False)
 
 
-@pytest.mark.parametrize("wrong", [[], [0], [-1], [1.5], [True], [1 << 25]])
-def test_batches_that_are_none(wrong: list[Any]) -> None:
+@pytest.mark.parametrize("wrong", [[], [0], [-1], [1.5], [True], [1 << 25], "1,2", 4])
+def test_batches_that_are_none(wrong: Any) -> None:
     with pytest.raises(DiagnoseError) as raised:
         batches_of(wrong, None)
     assert raised.value.hint == EXAMPLE
@@ -152,6 +152,7 @@ def test_the_batch_in_question_is_measured_too() -> None:
         {"flops": lambda batch: 0.0},
         {"device": "tpu"},
         {"device": "cuda"},
+        {"gpu": "H100"},
     ],
 )
 def test_arguments_that_make_no_sense_are_told_with_what_to_type(torch: Any, options: dict[str, Any]) -> None:

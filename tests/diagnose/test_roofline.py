@@ -413,3 +413,15 @@ def test_a_table_without_a_usable_row_is_an_error(text: str, tmp_path: Path) -> 
     (tmp_path / "m.csv").write_bytes(b"\xff\xfe\x00gpu")
     with pytest.raises(DiagnoseError):
         roofline(csv=tmp_path / "m.csv")
+
+
+def test_a_row_without_its_batch_is_no_measurement_at_batch_1(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("gpu,params,batch,tokens_per_s\nH100,7B,8,1300\nH100,7B,,33\n", encoding="utf-8")
+    found = roofline(csv=table)
+    assert isinstance(found, Measurements)
+    assert [line.skipped for line in found.lines] == [None, "no batch, in a table of batches"]
+    assert "| line 3 |" in found.to_markdown()
+    stated = roofline(csv=table, batch=1)
+    assert isinstance(stated, Measurements)
+    assert [line.skipped for line in stated.lines] == [None, None]

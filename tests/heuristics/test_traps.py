@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from heuristics.case import Case
 from heuristics.gpus import part_named
+from heuristics.judge import judge
+from heuristics.observations import Serving
 from heuristics.operations import Load, step_operations
 from heuristics.roofs import datasheet_roofs
 from heuristics.verdict import Judgement
 from heuristics.vocabulary import Cause, Dtype, Limit, Regime, Relation, Share
+from heuristics.work import KernelWork
 from tests.heuristics.cases import H100, LLAMA_8B, activity, judged, profile, samples, serving, timeline
 
 
@@ -228,3 +234,18 @@ def test_an_undecided_case_names_one_measurement() -> None:
     assert found.verdict.regime is Regime.INCONCLUSIVE
     assert found.next_measurement is not None
     assert "ncu" in found.next_measurement or "timeline" in found.next_measurement
+
+
+def test_what_a_cache_holds_has_no_ridge_and_is_not_said_to_be_streamed() -> None:
+    """A small network whose steps read one megabyte: neither its bytes nor its intensity make it memory-bound."""
+    found = judge(
+        Case(
+            roofs=replace(H100, last_level_cache_bytes=50e6),
+            work=KernelWork(flops=1e6, bytes=1e6),
+            load=Load(),
+            serving=Serving(engine="x", busy=True, step_s=1e-6, batch=1.0),
+        )
+    )
+    assert found.verdict is not None
+    assert found.verdict.cause is not Cause.WEIGHTS
+    assert "arithmetic_intensity" in {a.signal for a in found.abstained}

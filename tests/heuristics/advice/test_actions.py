@@ -516,3 +516,18 @@ def test_measured_batches_that_gained_nothing_are_not_advised() -> None:
     curve = LoadCurve(batch=batches, step_s=step_s * batches, context_tokens=np.full(5, np.nan))
     found = larger_batch.advise(judged(replace(case, curve=curve)))
     assert isinstance(found, Withheld)
+
+
+@pytest.mark.parametrize(("waiting", "advised"), [(0.0, True), (0.3, False)])
+def test_no_more_sequences_where_the_processors_are_others(waiting: float, advised: bool) -> None:
+    """Eight at once gave a quarter of the throughput of one, on two cores that others used as well."""
+    host = Host(window_s=10.0, threads=4, asleep_fraction=0.0, wait_fraction=waiting, busy_cores=2.0, computes=True)
+    found = larger_batch.advise(judged(replace(decode(), host=host)))
+    assert isinstance(found, Advice) is advised
+
+
+def test_a_batch_at_the_crossover_is_bound_by_arithmetic_from_there_on() -> None:
+    found = larger_batch.advise(judged(decode(shape=LLAMA_2_7B, context=0.0)))
+    assert isinstance(found, Advice)
+    if "the crossover" in found.sentence:
+        assert found.then_bound_by is Share.COMPUTE
