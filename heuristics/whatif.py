@@ -15,11 +15,12 @@ from heuristics.case import Case
 from heuristics.operations import Load, Operation
 from heuristics.roofs import Roofs
 from heuristics.signals.bandwidth_saturation import cached
-from heuristics.simplex import SHARES, Ceiling
+from heuristics.simplex import SHARES, Ceiling, Prior
 from heuristics.verdict import Judgement
 from heuristics.vocabulary import Dtype, Share
 from heuristics.work import ModelWork, Work
 
+MOST_MORE, HALVINGS = 64.0, 30
 MOST_UNEXPLAINED = 3.0
 """Operations that take so many times their achievable time are not what keeps the device at work."""
 
@@ -238,15 +239,29 @@ def _explained(case: Case, judgement: Judgement, roofs: Roofs, latency: float, a
         ),
         arithmetic=min(max(1.0, ceilings.arithmetic.high), arithmetic / (max(1.0, slower) if memory else slower)),
     )
-    over = max(1.0, replace(usual, reach=reach).outcome().step_s / step_s)
-    found = replace(
-        usual,
-        reach=Reach(
-            bandwidth=min(max(1.0, ceilings.bandwidth.high), reach.bandwidth * over),
-            arithmetic=min(max(1.0, ceilings.arithmetic.high), reach.arithmetic * over),
-        ),
-    )
+    found = _no_slower(replace(usual, reach=reach), step_s, ceilings)
     return replace(found, latency_s=max(0.0, step_s - found.outcome().step_s))
+
+
+def _no_slower(step: Step, step_s: float, ceilings: Prior) -> Step:
+    """The step, at so much more of both peaks that it takes no longer than it was measured to, at most all of them."""
+
+    def reaching(factor: float) -> Step:
+        return replace(
+            step,
+            reach=Reach(
+                bandwidth=min(max(1.0, ceilings.bandwidth.high), step.reach.bandwidth * factor),
+                arithmetic=min(max(1.0, ceilings.arithmetic.high), step.reach.arithmetic * factor),
+            ),
+        )
+
+    if step.outcome().step_s <= step_s:
+        return step
+    low, high = 1.0, MOST_MORE
+    for _ in range(HALVINGS):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if reaching(middle).outcome().step_s > step_s else (low, middle)
+    return reaching(high)
 
 
 def _of_shares(judgement: Judgement, roofs: Roofs, latency: float) -> Step:

@@ -15,8 +15,9 @@ from typing import Any
 from tests.ground_truth.bench import Bench
 from tests.ground_truth.lazily import torch
 from tests.ground_truth.registry import WORKLOADS
-from tests.ground_truth.workload import Built
+from tests.ground_truth.workload import Built, Step
 
+ROUNDS = 4
 TRACED_S, LEAST_TRACED, MOST_TRACED = 0.03, 2, 10
 
 
@@ -59,15 +60,14 @@ class Job:
         for variant in self.built.variants:
             try:
                 step = variant.make()
-                timed = self.bench.seconds(step, seconds)
-                again = self.bench.seconds(self.built.step, seconds)
+                timed, again = self._in_turns(step, seconds)
                 found.append(
                     {
                         "share": variant.share,
                         "what": variant.what,
                         "factor": variant.factor,
                         **timed,
-                        "beside_s": again["step_s"],
+                        "beside_s": again,
                     }
                 )
                 del step
@@ -77,6 +77,16 @@ class Job:
                 )
             self.bench.free()
         return {"variants": found}
+
+    def _in_turns(self, step: Step, seconds: float) -> tuple[dict[str, float], float]:
+        """A variant's times, and the step's beside it in turns: the quicker tenth of each is disturbed least."""
+        assert self.built is not None
+        rounds = [
+            (self.bench.seconds(step, seconds / ROUNDS), self.bench.seconds(self.built.step, seconds / ROUNDS)["low_s"])
+            for _ in range(ROUNDS)
+        ]
+        timed = min((t for t, _ in rounds), key=lambda t: t["low_s"])
+        return {**timed, "step_s": timed["low_s"]}, min(beside for _, beside in rounds)
 
     def run(self, seconds: float) -> dict[str, Any]:
         """Run for a while; says when it begins."""

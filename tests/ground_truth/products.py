@@ -170,7 +170,7 @@ ON_CPU = (
         family="products",
         what="products of 4,096 x 4,096 matrices with one column",
         expected="memory",
-        build=partial(product, rows=4096, columns=4096, batch=1, count=6),
+        build=partial(product, rows=4096, columns=4096, batch=1, count=12),
     ),
     Workload(
         name="stream-cpu",
