@@ -20,7 +20,6 @@ class Curve:
 
     label: str
     lines: tuple[int, ...]
-    curve: LoadCurve
     fit: BatchFit
 
 
@@ -67,6 +66,5 @@ def _curve(group: Sequence[tuple[int, Diagnosis]]) -> Curve:
     return Curve(
         label=", ".join(word for word in (gpu, first.model) if word),
         lines=tuple(number for number, _ in group),
-        curve=curve,
         fit=fit_batches(curve, kv_s=np.where(kv_bytes > 0.0, kv_bytes / bandwidth, np.nan)),
     )

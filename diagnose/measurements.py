@@ -13,7 +13,6 @@ from diagnose.numbers import diagnose_numbers
 from diagnose.result import Result
 from diagnose.stated import NAMES, Options
 from heuristics.errors import DiagnoseError, UnreadableDump
-from heuristics.observations import LoadCurve
 
 if TYPE_CHECKING:
     import pandas
@@ -123,9 +122,10 @@ def measurements(path: str, usual: Options, gpus: Sequence[str], prices: Sequenc
     """
     if prices:
         raise DiagnoseError("prices rank devices, and a table is of measurements", hint="leave --price or --csv out")
-    rows = list(_rows(path))
-    unknown = [name for _, row, _ in rows for name in row if name not in COLUMNS and name != "label"]
-    found = [_line(number, row, blank, usual, gpus) for number, row, blank in rows]
+    found, unknown = [], []
+    for number, row, blank in _rows(path):
+        unknown += [name for name in row if name not in COLUMNS and name != "label"]
+        found.append(_line(number, row, blank, usual, gpus))
     if not found:
         raise UnreadableDump(path, "no measurement in it", hint=_HINT)
     if all(line.result is None for line in found):
@@ -133,13 +133,7 @@ def measurements(path: str, usual: Options, gpus: Sequence[str], prices: Sequenc
     told = ", ".join(dict.fromkeys(unknown))
     warnings = (f"columns that are no options were not read: {told}",) if unknown else ()
     judged = [(line.number, line.result.diagnosis) for line in found if line.result is not None]
-    drawn = curves(judged)
-    beside = {number: curve.curve for curve in drawn for number in curve.lines}
-    lines = [
-        _line(number, row, blank, usual, gpus, beside[number]) if number in beside else first
-        for (number, row, blank), first in zip(rows, found, strict=True)
-    ]
-    return Measurements(path=path, lines=tuple(lines), curves=drawn, warnings=warnings)
+    return Measurements(path=path, lines=tuple(found), curves=curves(judged), warnings=warnings)
 
 
 def _rows(path: str) -> Iterator[tuple[int, dict[str, str], frozenset[str]]]:
@@ -168,14 +162,7 @@ def _rows(path: str) -> Iterator[tuple[int, dict[str, str], frozenset[str]]]:
         raise UnreadableDump(path, str(error), line=reader.line_num, hint=_HINT) from error
 
 
-def _line(
-    number: int,
-    row: dict[str, str],
-    blank: frozenset[str],
-    usual: Options,
-    gpus: Sequence[str],
-    curve: LoadCurve | None = None,
-) -> Line:
+def _line(number: int, row: dict[str, str], blank: frozenset[str], usual: Options, gpus: Sequence[str]) -> Line:
     label = row.get("label") or f"line {number}"
     options = replace(usual, **{name: value for name, value in row.items() if name in NAMES})
     try:
@@ -184,6 +171,6 @@ def _line(
         if "batch" in blank and usual.batch is None:
             raise DiagnoseError("no batch, in a table of batches")
         named = [row["gpu"]] if "gpu" in row else list(gpus)
-        return Line(number=number, label=label, result=Result(diagnose_numbers(options, named, curve=curve)))
+        return Line(number=number, label=label, result=Result(diagnose_numbers(options, named)))
     except DiagnoseError as error:
         return Line(number=number, label=label, skipped=str(error))

@@ -16,7 +16,7 @@ from heuristics.case import WEIGHT_ONLY_BITS
 from heuristics.errors import DiagnoseError
 from heuristics.gpus import GpuPart, part_named
 from heuristics.judge import judge
-from heuristics.observations import LoadCurve, Observation, Serving
+from heuristics.observations import Observation, Serving
 from heuristics.operations import Load, Phase
 from heuristics.ranking import ranking
 from heuristics.roofs import Device, table_dtype
@@ -29,12 +29,8 @@ SOURCE = "as given"
 _ROOFS = ("bandwidth_gb_s", "tflops")
 
 
-def diagnose_numbers(
-    options: Options, gpus: Sequence[str] = (), prices: Sequence[str] = (), *, curve: LoadCurve | None = None
-) -> Diagnosis:
+def diagnose_numbers(options: Options, gpus: Sequence[str] = (), prices: Sequence[str] = ()) -> Diagnosis:
     """The diagnosis of numbers; of several devices the first of the ranking stands at the top.
-
-    ``curve``: the same work on the same device at other batches, which bounds this one as a load that varies does.
 
     Raises:
         DiagnoseError: options contradict each other, or lack what the arithmetic needs.
@@ -52,10 +48,10 @@ def diagnose_numbers(
     order = ranked(list(found.values()), usd_per_hour)
     first = order[0].gpu
     given, top = givens[first], found[first]
-    judged = _judged(given, top, _observed(options, load, work, step_s), curve)
+    judged = _judged(given, top, _observed(options, load, work, step_s))
     advice, withheld = advise(judged)
     device = _device(given.part)
-    whole = replace(judged, device=device, batch_fit=None)
+    whole = replace(judged, device=device)
     return Diagnosis(
         kind="numbers",
         whole=whole,
@@ -156,11 +152,10 @@ def _observed(options: Options, load: Load, work: Work, step_s: float | None) ->
     return Observation(source=SOURCE, payload=serving, phase=Phase.PREFILL if prefill else None)
 
 
-def _judged(given: Given, found: Forecast, observed: Observation | None, curve: LoadCurve | None = None) -> Judgement:
+def _judged(given: Given, found: Forecast, observed: Observation | None) -> Judgement:
     """The engine's verdict where something was measured; otherwise the step's operations and no verdict."""
     if observed is not None:
-        beside = [] if curve is None else [Observation(source=SOURCE, payload=curve)]
-        return judge(device_cases([observed, *beside], given)[0])
+        return judge(device_cases([observed], given)[0])
     return Judgement(verdict=None, roofs=found.roofs, operations=found.operations, warnings=found.roofs.warnings)
 
 

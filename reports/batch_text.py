@@ -86,6 +86,9 @@ def _taken_apart(fit: BatchFit, parts: Parts) -> Iterator[str]:
         f"at batch {number(last.batch)}: {_within(parts.fixed_s, seconds)} fixed, which is "
         f"{_within(last.fixed_share, percent)} of the step, and {_within(parts.marginal_s, seconds)} for each sequence"
     )
+    if last.fixed_share is not None:
+        left = max(0.0, 1.0 - last.fixed_share.low - (last.kv_share or 0.0))
+        yield f"so compute takes at most {percent(left)} of that step"
     known = [level for level in fit.levels if level.kv_share]
     if known:
         most = known[-1]
