@@ -9,7 +9,8 @@ cannot be memory-bound, so memory ≤ mem; the counter refreshes slowly and its 
 drivers, hence a width of 0.3 unless mem is under 15 %.
 
 Blind spots: high values bound nothing: one warp on one SM counts as 100 %, and `mem` stays high from batch
-1 to a full batch. The columns cover the whole time: without word that requests were running, low sm may
+1 to a full batch. (On an H100 with driver 580 it was 1.25 times the DRAM activity, which no documentation says, and on
+which nothing is built.) The columns cover the whole time: without word that requests were running, low sm may
 be mere idleness. `-` and `[N/A]` are unknown, never 0; on MIG everything is unknown.
 
 Samples without any kernel are left out of a log: it often begins before the load, even where the engine's counters
