@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import PathLike, fspath
 
 from heuristics.assemble import Given
@@ -11,6 +12,9 @@ from heuristics.model_shape import ModelShape
 from heuristics.vocabulary import Dtype
 
 Path = str | PathLike[str]
+
+LEAST, MOST = 1e-18, 1e18
+"""Of every number that is typed: products of several stay finite and above zero."""
 
 
 def given_by(
@@ -60,25 +64,46 @@ def dtype_named(name: str | None) -> Dtype | None:
         raise DiagnoseError(f"no arithmetic type named {name!r}", hint=f"one of {known}") from error
 
 
+def as_option(name: str, example: str) -> str:
+    """How a number is given on the command line."""
+    return f"--{option(name)} {example}, for example"
+
+
+def as_keyword(name: str, example: str) -> str:
+    """How a number is given in Python."""
+    return f"{name}={example}, for example"
+
+
 def whole(name: str, value: float | str | None) -> int:
     """A number of things: whole and positive, one where it is not stated."""
-    number = scaled(name, value, 1.0) or 1.0
+    number = scaled(name, value, 1.0, example="2") or 1.0
     if not number.is_integer():
-        raise DiagnoseError(f"{name} must be a whole number, not {value}", hint=f"--{option(name)} 2, for example")
+        raise DiagnoseError(f"{option(name)} must be a whole number, not {value}", hint=as_option(name, "2"))
     return int(number)
 
 
-def scaled(name: str, value: float | str | None, factor: float, *, example: str = "10") -> float | None:
-    """An option's number in SI; it must be finite and positive."""
+def scaled(
+    name: str,
+    value: float | str | None,
+    factor: float,
+    *,
+    example: str = "10",
+    hint: Callable[[str, str], str] = as_option,
+) -> float | None:
+    """A number in SI; what is typed must lie between ``LEAST`` and ``MOST``."""
     if value is None:
         return None
-    hint = f"--{option(name)} {example}, for example"
     try:
         number = float(value)
-    except ValueError as error:
-        raise DiagnoseError(f"{option(name)} must be a number, not {value!r}", hint=hint) from error
-    if not 0.0 < number < float("inf"):
-        raise DiagnoseError(f"{option(name)} must be positive, not {value}", hint=hint)
+    except OverflowError:
+        number = float("inf")
+    except (TypeError, ValueError) as error:
+        raise DiagnoseError(f"{option(name)} must be a number, not {value!r}", hint=hint(name, example)) from error
+    if not number > 0.0:
+        raise DiagnoseError(f"{option(name)} must be positive, not {number:g}", hint=hint(name, example))
+    if not LEAST <= number <= MOST:
+        told = f"{option(name)} must be between {LEAST:.0e} and {MOST:.0e}, not {number:g}"
+        raise DiagnoseError(told, hint=hint(name, example))
     return number * factor
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from shlex import quote
 
 from diagnose import __version__
 from diagnose.given import dtype_named, scaled
@@ -86,7 +87,7 @@ def _prices(prices: Sequence[str], parts: Sequence[GpuPart]) -> dict[str, float]
         part = part_named(name)
         if part not in parts:
             raise DiagnoseError(f"a price for {part.name}, which is not asked about", hint=f"add --gpu '{part.name}'")
-        found[part.name] = scaled("price", usd, 1.0) or 0.0
+        found[part.name] = scaled("price", usd, 1.0, example=quote(f"{name}=2.50")) or 0.0
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields, replace
 
-from diagnose.given import Path, dtype_named, model_named, option, scaled, whole
+from diagnose.given import Path, as_option, dtype_named, model_named, option, scaled, whole
 from heuristics.crossover import ARITHMETIC_BITS
 from heuristics.errors import DiagnoseError
 from heuristics.model_shape import Experts, ModelShape
@@ -19,7 +19,6 @@ _SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 _SHAPE = ("layers", "heads", "hidden_size", "intermediate_size", "vocab_size")
 """What a whole decoder is counted from, operation by operation."""
 _OF_ATTENTION = ("layers", "heads", "kv_heads", "head_dim")
-MOST = 1e18
 WIDEST_BITS = 64.0
 EXAMPLE = "diagnose roofline --gpu H100 --params 8B --batch 32, or --model config.json"
 
@@ -73,12 +72,12 @@ def load_of(options: Options) -> Load:
     phase = (options.phase or Phase.DECODE.value).lower()
     if phase not in set(Phase):
         raise DiagnoseError(f"no phase named {options.phase!r}", hint="--phase decode, or --phase prefill")
-    context = 0.0 if _is_zero(options.context) else _bounded("context", options.context) or 0.0
+    context = 0.0 if _is_zero(options.context) else scaled("context", options.context, 1.0) or 0.0
     if phase == Phase.PREFILL.value and not context:
         raise DiagnoseError("a prefill step needs the prompt's length", hint="--phase prefill --context 2048")
     return Load(
         phase=Phase(phase),
-        batch=_bounded("batch", options.batch) or 1.0,
+        batch=scaled("batch", options.batch, 1.0) or 1.0,
         context_tokens=context,
         tensor_parallel=whole("tensor_parallel", options.tensor_parallel),
     )
@@ -127,21 +126,13 @@ def parameters(name: str, value: Number) -> float | None:
         found = re.fullmatch(r"\s*([\d.]+)\s*([kmbgt])\s*", value, flags=re.IGNORECASE)
         if found:
             value, factor = found[1], _SUFFIXES[found[2].lower()]
-    return _bounded(name, value, factor, example="8B")
-
-
-def _bounded(name: str, value: Number, factor: float = 1.0, *, example: str = "10") -> float | None:
-    """A number that arithmetic in floating point still tells apart from its neighbours."""
-    found = scaled(name, value, factor, example=example)
-    if found is not None and found > MOST:
-        raise DiagnoseError(f"{option(name)} must be below {MOST:.0e}, not {value}", hint=EXAMPLE)
-    return found
+    return scaled(name, value, factor, example="8B")
 
 
 def _is_zero(value: Number) -> bool:
     try:
         return value is not None and float(value) == 0.0
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         return False
 
 
@@ -152,11 +143,11 @@ def _size(options: Options, name: str) -> int | None:
 
 def _bits(options: Options, name: str) -> float | None:
     """A width; DiagnoseError where no number is stored so wide."""
-    found = scaled(name, getattr(options, name), 1.0)
+    found = scaled(name, getattr(options, name), 1.0, example="8")
     if found is not None and found > WIDEST_BITS:
         raise DiagnoseError(
             f"{option(name)} must be {WIDEST_BITS:.0f} at most, not {getattr(options, name)}",
-            hint=f"--{option(name)} 8, for example",
+            hint=as_option(name, "8"),
         )
     return found
 

@@ -9,12 +9,14 @@ import io
 import json
 import re
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import diagnose
 from diagnose import DiagnoseError, Measurements, Result, UnreadableDump, roofline
@@ -36,6 +38,7 @@ LLAMA_8B: dict[str, Any] = {
 }
 ATTENTION_8B = {name: LLAMA_8B[name] for name in ("layers", "heads", "kv_heads", "head_dim")}
 ATTENTION_70B: dict[str, Any] = {"layers": 80, "heads": 64, "kv_heads": 8, "head_dim": 128}
+SHAPE_8B = " ".join(f"--{name.replace('_', '-')} {size}" for name, size in LLAMA_8B.items())
 GEMM = "4096x4096"
 
 
@@ -319,14 +322,21 @@ def test_markdown_has_a_heading_and_fences() -> None:
         ("--gpu H100 --params 8B --batch 0", "batch must be positive"),
         ("--gpu H100 --params 8B --batch nan", "batch must be positive"),
         ("--gpu H100 --params 8B --head-bits 8", "head of its own width"),
-        ("--gpu H100 --model {sample} --weight-bits 1e30", "weight-bits must be 64 at most"),
+        ("--gpu H100 --model {sample} --weight-bits 100", "weight-bits must be 64 at most"),
         ("--gpu H100 --model {sample} --tensor-parallel 5", "cannot be split over 5 devices"),
         ("--gpu H100 --params 8X", "params must be a number"),
         (
             "--gpu H100 --layers 2 --heads 30 --kv-heads 8 --hidden-size 64 --intermediate-size 64 --vocab-size 64",
             "cannot share 8 KV heads",
         ),
-        ("--gpu H100 --params 8B --batch 1e300", "batch must be below"),
+        ("--gpu H100 --params 8B --batch 1e300", "batch must be between"),
+        ("--gpu H100 --gpu H200 --params 8B --layers 1e300 --kv-heads 8 --head-dim 128", "layers must be between"),
+        (f"--gpu H100 {SHAPE_8B.replace('14336', '1e300')}", "intermediate-size must be between"),
+        ("--gpu H100 --params 8B --weight-bits 1e300", "weight-bits must be between"),
+        ("--gpu H100 --params 8B --step-ms 1e300", "step-ms must be between"),
+        ("--gpu H100 --params 8B --tflops 1e-300", "tflops must be between"),
+        ("--gpu H100 --flops 1e12 --bytes 1e300", "bytes must be between"),
+        ("--gpu H100 --params 8B --price H100=1e300", "price must be between"),
         ("--gpu H100 --params 8B --context -1", "context must be positive"),
         ("--gpu H100 --params 8B --phase warmup", "no phase named"),
         ("--gpu H100 --params 8B --phase prefill", "prompt's length"),
@@ -359,6 +369,26 @@ def test_mistakes_are_told_in_two_lines_with_exit_code_2(arguments: str, wrong: 
     assert told.result is None
     assert wrong in told.wrong
     assert told.hint
+
+
+@pytest.mark.parametrize("usd", ["0", "free", "1e300"])
+def test_the_hint_at_a_price_is_itself_taken(usd: str) -> None:
+    told = outcome(*command("--gpu", "H100 PCIe", "--params", "8B", "--price", f"H100 PCIe={usd}", "--format", "json"))
+    price = re.fullmatch(r"--price '(.+)', for example", told.hint)
+    assert price is not None
+    assert asked(gpu="H100 PCIe", params="8B", price=price[1]).diagnosis.candidates
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(sorted(LLAMA_8B)), st.sampled_from([1e-18, 1, 1e18, 1e19, 1e300, 10**400])),
+    st.sampled_from(["1e-18", "1", "1e18"]),
+)
+def test_extreme_shapes_are_refused_or_answered_with_finite_numbers(sizes: dict[str, Any], speed: str) -> None:
+    with suppress(DiagnoseError):
+        found = asked(gpu="H100", **{**LLAMA_8B, **sizes}, batch=sizes.get("layers", 1), step_ms=speed)
+        json.dumps(found.to_dict(), allow_nan=False)
+        assert str(found)
 
 
 def test_the_command_and_the_facade_are_one() -> None:
