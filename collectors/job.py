@@ -50,32 +50,32 @@ class Job:
         return tuple(member.pid for member in self.members)
 
 
-def find(pid: int, proc: Proc) -> Job:
-    """The job that a process belongs to.
+def find(pid: int, proc: Proc, *, command: str = "attach") -> Job:
+    """The job that a process belongs to; hints name the ``command`` that looks for it.
 
     Raises:
         NoSuchProcess: there is no such process.
         SeveralJobs: it stands above more than one.
         NotPermitted: nothing of it may be read.
     """
-    target = tree.process(pid, proc)
+    target = tree.process(pid, proc, command)
     if pid == os.getpid():
-        raise NoSuchProcess(f"process {pid} is diagnose itself", hint="diagnose attach PID   # of the job")
+        raise NoSuchProcess(f"process {pid} is diagnose itself", hint=f"diagnose {command} PID   # of the job")
     above = tree.ancestors(pid, proc)
     root = _root(target, above)
     members = _members(root, proc)
     known = {member.pid: shape for member in members if (shape := shape_of(member.arguments)) is not None}
     tops = [m for m in members if m.pid in known and not any(a.pid in known for a in _above(members, m))]
     if len(tops) > 1:
-        _refuse_several(pid, tops, known, proc)
+        _refuse_several(pid, tops, known, proc, command)
     behind = [m for m in members if _is_front(root) and m is not root and _serves_itself(m)]
     if len(behind) > 1:
-        _refuse_several(pid, behind, known, proc)
+        _refuse_several(pid, behind, known, proc, command)
     if len(tops) == 1 and tops[0] is not root:
         root = tops[0]
         members = _members(root, proc)
     if not root.arguments and proc.link(root.pid, "exe") is None and proc.text(root.pid, "cmdline") is None:
-        raise NotPermitted(f"process {pid} may not be looked into", hint=f"sudo diagnose attach {pid}")
+        raise NotPermitted(f"process {pid} may not be looked into", hint=f"sudo diagnose {command} {pid}")
     shape, by = _engine(members, known, proc)
     fronts = {s.front for s in (*known.values(), *map(_shape, above)) if s is not None and s.front}
     return Job(
@@ -139,13 +139,13 @@ def _above(members: list[Process], member: Process) -> list[Process]:
     return list(tree.lineage(members, member.parent))
 
 
-def _refuse_several(pid: int, tops: Sequence[Process], known: Mapping[int, Shape], proc: Proc) -> None:
+def _refuse_several(pid: int, tops: Sequence[Process], known: Mapping[int, Shape], proc: Proc, command: str) -> None:
     """Ranks under one launcher are one job; several that each answer on a port of their own are not."""
     serving = [p for p in tops if proc.listeners([p.pid])]
     if len(serving) < 2:
         return
     named = ", ".join(f"{p.pid} ({known[p.pid].engine})" for p in serving[:MOST_NAMED])
-    raise SeveralJobs(f"process {pid} stands above several jobs: {named}", hint=f"diagnose attach {serving[0].pid}")
+    raise SeveralJobs(f"process {pid} stands above several jobs: {named}", hint=f"diagnose {command} {serving[0].pid}")
 
 
 def _engine(members: Sequence[Process], known: Mapping[int, Shape], proc: Proc) -> tuple[Shape | None, str | None]:

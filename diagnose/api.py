@@ -169,8 +169,8 @@ def record(
     from diagnose.watching import record_only
 
     return record_only(
-        process_number(pid),
-        _look(interval, url, api_key_env, model),
+        process_number(pid, "record"),
+        _look(interval, url, api_key_env, model, "record"),
         window_s=scaled("for", for_, 1.0),
         output=fspath(output),
         interrupt=interrupt or Interrupt(),
@@ -238,7 +238,12 @@ def sweep(
         max_seconds=max_seconds,
         timeout=timeout,
     )
-    look = Look(url=metrics_url, credential=credential_of(api_key_env), model=None if model is None else fspath(model))
+    look = Look(
+        url=metrics_url,
+        credential=credential_of(api_key_env),
+        model=None if model is None else fspath(model),
+        command="sweep",
+    )
     return Result(
         swept(
             str(target),
@@ -388,27 +393,32 @@ def _listed(names: str | Iterable[str] | None) -> list[str]:
     return [] if names is None else [names] if isinstance(names, str) else list(names)
 
 
-def process_number(pid: int | str) -> int:
-    """A pid as typed.
+def process_number(pid: int | str, command: str = "attach") -> int:
+    """A pid as typed to ``command``.
 
     Raises:
         DiagnoseError: it is no number that a process can have.
     """
     try:
         number = int(pid)
-    except ValueError as error:
-        raise DiagnoseError(
-            f"{pid!r} is no process number", hint="pgrep -af vllm   # then: diagnose attach PID"
-        ) from error
+    except (TypeError, ValueError, OverflowError):
+        number = 0
     if number <= 0:
-        raise DiagnoseError(f"{pid} is no process number", hint="pgrep -af vllm   # then: diagnose attach PID")
+        hint = f"pgrep -af vllm   # then: diagnose {command} PID"
+        raise DiagnoseError(f"{pid!r} is no process number", hint=hint)
     return number
 
 
-def _look(interval: float | str | None, url: str | None, api_key_env: str | None, model: Path | None) -> Look:
+def _look(
+    interval: float | str | None, url: str | None, api_key_env: str | None, model: Path | None, command: str = "attach"
+) -> Look:
     from diagnose.live import Look, credential_of
 
     stated = {} if interval is None else {"slice_s": scaled("interval", interval, 1.0) or 0.0}
     return Look(
-        url=url, credential=credential_of(api_key_env), model=None if model is None else fspath(model), **stated
+        url=url,
+        credential=credential_of(api_key_env),
+        model=None if model is None else fspath(model),
+        command=command,
+        **stated,
     )

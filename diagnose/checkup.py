@@ -48,7 +48,7 @@ def checkup(pid: int | None = None, *, proc: Proc | None = None, params: str | N
     reader = proc or Proc()
     found = [*_driver(params), *_host(reader), *_roofs(), *_tools()]
     if pid is not None:
-        return [*found, *_job(find(pid, reader), reader)]
+        return [*found, *_job(find(pid, reader, command="doctor"), reader)]
     return [*found, *_engines(reader)]
 
 

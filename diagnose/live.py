@@ -55,12 +55,14 @@ STORED_FLAGS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """How to look. ``slice_s`` is the pace of the threads' clocks; ``credential`` goes to the engine alone."""
+    """How to look. ``slice_s`` is the pace of the threads' clocks; ``credential`` goes to the engine alone;
+    hints name ``command``."""
 
     slice_s: float = SLICE_S
     url: str | None = None
     credential: str | None = None
     model: str | None = None
+    command: str = "attach"
 
 
 class LiveJob:
@@ -73,7 +75,7 @@ class LiveJob:
     def __init__(self, pid: int, look: Look, sink: Callable[[Record], None]) -> None:
         self._look = look
         self._proc = Proc()
-        self.job = find(pid, self._proc)
+        self.job = find(pid, self._proc, command=look.command)
         self._follower = Follower(self.job, self._proc)
         self._engine = EngineSource(self.job, self._proc, url=look.url, credential=look.credential)
         self._asked = threading.Event()

@@ -39,8 +39,8 @@ def target_of(text: str) -> Target:
         return Target(address=address, pid=pid_at(address, proc))
     from diagnose.api import process_number
 
-    pid = process_number(text)
-    job = find(pid, proc)
+    pid = process_number(text, "sweep")
+    job = find(pid, proc, command="sweep")
     found = places(job, proc)
     if not found and job.shape is None and len(job.listeners) == 1:
         found = [("127.0.0.1", job.listeners[0].port)]

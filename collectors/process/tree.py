@@ -30,15 +30,15 @@ class Process:
     arguments: tuple[str, ...]
 
 
-def process(pid: int, proc: Proc) -> Process:
-    """One process that is there.
+def process(pid: int, proc: Proc, command: str = "attach") -> Process:
+    """One process that is there; the hint, where it is not, names the ``command`` that asked.
 
     Raises:
         NoSuchProcess: there is none, it ended meanwhile, or it is a zombie.
     """
-    found = _described(_handle(pid), proc)
+    found = _described(_handle(pid, command), proc)
     if found is None:
-        raise _gone(pid)
+        raise _gone(pid, command)
     return found
 
 
@@ -70,13 +70,13 @@ def alive(known: Process, proc: Proc) -> bool:
     return life is not None and life[0] not in DEAD and life[1] == known.started_ticks
 
 
-def _handle(pid: int) -> psutil.Process:
+def _handle(pid: int, command: str = "attach") -> psutil.Process:
     import psutil
 
     try:
         return psutil.Process(pid)
     except (psutil.Error, ValueError, OverflowError) as error:
-        raise _gone(pid) from error
+        raise _gone(pid, command) from error
 
 
 def _described(handle: psutil.Process, proc: Proc) -> Process | None:
@@ -97,9 +97,9 @@ def _described(handle: psutil.Process, proc: Proc) -> Process | None:
         return None
 
 
-def _gone(pid: int) -> NoSuchProcess:
+def _gone(pid: int, command: str) -> NoSuchProcess:
     return NoSuchProcess(
-        f"no process {pid}", hint="pgrep -af 'vllm|sglang|llama-server|python'   # then: diagnose attach PID"
+        f"no process {pid}", hint=f"pgrep -af 'vllm|sglang|llama-server|python'   # then: diagnose {command} PID"
     )
 
 

@@ -36,7 +36,7 @@ def command(pid: str | None, format_: str) -> None:
     from diagnose.api import process_number
     from diagnose.checkup import checkup, system
 
-    findings = checkup(None if pid is None else process_number(pid))
+    findings = checkup(None if pid is None else process_number(pid, "doctor"))
     if format_ == "json":
         plain = [{k: v for k, v in asdict(f).items() if v is not None} for f in findings]
         click.echo(json.dumps({"system": system(), "findings": plain}, indent=2, ensure_ascii=False))

@@ -122,6 +122,12 @@ def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
         (["analyze", "{prom}", "--dtype", "bf17"], "no arithmetic type named 'bf17'", "one of"),
         (["analyze", "{prom}", "--model", "nowhere"], "no config.json to read", "config.json"),
         (["analyze", "{prom}", "-o", "/proc/nowhere/x"], "cannot be written", "-o FILE"),
+        (["attach", "0"], "no process number", "diagnose attach PID"),
+        (["doctor", "x"], "no process number", "diagnose doctor PID"),
+        (["sweep", "0"], "no process number", "diagnose sweep PID"),
+        (["sweep", "99999999"], "no process 99999999", "diagnose sweep PID"),
+        (["record", "99999999", "-o", "x"], "no process 99999999", "diagnose record PID"),
+        (["doctor", "99999999"], "no process 99999999", "diagnose doctor PID"),
     ],
 )
 def test_mistakes_are_told_in_two_lines_with_exit_code_2(
