@@ -95,7 +95,9 @@ def _fault(error: Exception) -> str:
 
 def _fail(message: str, hint: str | None) -> NoReturn:
     """What is wrong and what to type next, and exit code 2."""
-    click.echo(f"Error: {message}", err=True)
+    from reports.words import printable
+
+    click.echo(printable(f"Error: {message}"), err=True)
     if hint:
-        click.echo(f"Hint: {hint}", err=True)
+        click.echo(printable(f"Hint: {hint}"), err=True)
     sys.exit(2)

@@ -17,7 +17,7 @@ from reports.probe_text import table as probe_table
 from reports.probe_text import title as probe_title
 from reports.ranking_text import sections as ranking_sections
 from reports.roofline_text import headline, sections
-from reports.words import conclusion, count, filled, number, percent
+from reports.words import conclusion, count, filled, number, percent, printable
 
 
 def render(diagnosis: Diagnosis) -> str:
@@ -151,6 +151,6 @@ def _cells(verdict: Verdict | None) -> list[str]:
 
 def _table(head: list[str], body: list[list[str]]) -> list[str]:
     def line(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(printable(cell).replace("|", "\\|") for cell in cells) + " |"
 
     return [line(head), line(["---"] * len(head)), *(line(row) for row in body), ""]

@@ -44,11 +44,11 @@ def forecast_of(found: Forecast) -> Json:
 
 
 def headroom_of(found: Forecast | None) -> Json:
-    """The batch at which the whole step turns compute-bound, at least 1; null where it never does."""
+    """The batch at which the whole step turns compute-bound, at least 1; null with the reason where it never does."""
     if found is None:
         return {}
-    batch = found.step_crossover.batch
-    return {"batch_crossover": None if batch is None else rounded(max(1.0, batch))}
+    batch, reason = found.step_crossover.batch, found.step_crossover.reason
+    return {"batch_crossover": None if batch is None else rounded(max(1.0, batch)), "batch_crossover_reason": reason}
 
 
 def candidates_of(found: Sequence[Candidate]) -> list[Json]:

@@ -10,7 +10,7 @@ from heuristics.operations import Load, Phase
 from heuristics.step import Forecast, Point
 from heuristics.verdict import Diagnosis
 from reports.lines import bullet, table
-from reports.words import number, percent, scaled, seconds
+from reports.words import number, percent, printable, scaled, seconds
 
 LEAST_BAR, MOST_BAR = 8, 40
 
@@ -206,4 +206,4 @@ def lines_of(rows: Sequence[tuple[int, str, Diagnosis | None, str | None]]) -> s
         f"{label:<{widest}}  {brief(diagnosis) if diagnosis is not None else f'skipped: {skipped}'}"
         for _, label, diagnosis, skipped in rows
     ]
-    return "".join(line + "\n" for line in told)
+    return "".join(printable(line) + "\n" for line in told)

@@ -35,6 +35,11 @@ def percent(fraction: float) -> str:
     return f"{value:.0f} %" if abs(value) >= 9.95 else f"{value:.1f} %"
 
 
+def printable(text: str) -> str:
+    """Text from outside in one line, with a space in place of each character that would steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def part_of_time(fraction: float) -> str:
     """Whole percents: parts of a time that add up to a hundred; what is less than one but not nothing, says so."""
     return f"{100.0 * fraction:.0f} %" if fraction >= 0.005 or fraction <= 0.0 else "<1 %"

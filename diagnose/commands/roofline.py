@@ -40,6 +40,7 @@ def command(format_: str, output: str | None, no_color: bool, **options: Any) ->
     """
     from diagnose.api import roofline
     from diagnose.result import Result
+    from reports.words import printable
 
     found = roofline(**options)
     if isinstance(found, Result):
@@ -47,9 +48,9 @@ def command(format_: str, output: str | None, no_color: bool, **options: Any) ->
         return
     for line in found.lines:
         if line.skipped is not None:
-            click.echo(f"Warning: {found.path}, line {line.number}: {line.skipped}; skipped", err=True)
+            click.echo(printable(f"Warning: {found.path}, line {line.number}: {line.skipped}; skipped"), err=True)
     for warning in found.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        click.echo(printable(f"Warning: {warning}"), err=True)
     if format_ == "json":
         import json
 

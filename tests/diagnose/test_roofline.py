@@ -143,6 +143,7 @@ def test_16_the_cache_keeps_the_whole_step_memory_bound(context: int, limit: flo
     found = asked(gpu="H100", params=8.03e9, **ATTENTION_8B, context=context).to_dict()
     assert found["headroom"]["batch_crossover"] is None
     step = found["roofline"]["crossover"]["step"]
+    assert found["headroom"]["batch_crossover_reason"] == step["reason"]
     assert step["batch"] is None
     assert "never" in step["reason"]
     assert "KV cache" in step["reason"]
@@ -434,6 +435,24 @@ def test_a_table_prints_a_line_a_measurement(tmp_path: Path) -> None:
     assert "line 3: no GPU named 'H999' in the table; skipped" in err
     code, out, _ = command("--csv", table(tmp_path), "--gpu", "H100", "--format", "json")
     assert [json.loads(line)["verdict"]["regime"] for line in out.splitlines()] == ["memory", "latency", "memory"]
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_a_table_cannot_steer_the_terminal(form: str, tmp_path: Path) -> None:
+    hostile = "\x1b[31m\x07\x9b\u202e"
+    rows = [
+        f"label,gpu,params,batch,step_ms,{hostile}",
+        f"{hostile}a,H100,7B,1,9,1",
+        f"{hostile}b,H100,7B,1,,",
+        f"{hostile}c,H100,{hostile},1,9,",
+    ]
+    code, out, err = command("--csv", table(tmp_path, "\n".join(rows)), "--format", form)
+    assert code == 0
+    assert "[31m" in out
+    assert all(c.isprintable() or c == "\n" for c in out + err)
+    code, _, err = command("--csv", table(tmp_path, "gpu,model,step_ms\nH100,\x1b[31m,9\n"))
+    assert code == 2
+    assert all(c.isprintable() or c == "\n" for c in err)
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "gpu,params\n", "gpu,params\nH100,7B\n", "gpu\0,params\n1\n"])
