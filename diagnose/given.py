@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from enum import Enum, auto
 from os import PathLike, fspath
 
 from heuristics.assemble import Given
@@ -17,6 +17,22 @@ LEAST, MOST = 1e-18, 1e18
 """Of every number that is typed: products of several stay finite and above zero."""
 
 
+class Spelling(Enum):
+    """How numbers are named and given: on the command line, or in Python."""
+
+    OPTION = auto()
+    KEYWORD = auto()
+
+    def named(self, keyword: str) -> str:
+        """The number's name."""
+        return keyword if self is Spelling.KEYWORD else option(keyword)
+
+    def example(self, keyword: str, value: str) -> str:
+        """How to give it."""
+        given = f"{keyword}={value}" if self is Spelling.KEYWORD else f"--{option(keyword)} {value}"
+        return f"{given}, for example"
+
+
 def given_by(
     gpu: str | None,
     dtype: str | None,
@@ -24,14 +40,16 @@ def given_by(
     tflops: float | str | None,
     tensor_parallel: int | str | None,
     model: ModelShape | None = None,
+    *,
+    spelling: Spelling = Spelling.OPTION,
 ) -> Given:
     """What the user states of the device and the model."""
     return Given(
-        part=None if gpu is None else part_named(gpu),
+        part=None if gpu is None else part_named(str(gpu)),
         model=model,
         dtype=dtype_named(dtype),
-        bandwidth_bytes_per_s=scaled("bandwidth_gb_s", bandwidth_gb_s, 1e9),
-        flops_per_s=scaled("tflops", tflops, 1e12),
+        bandwidth_bytes_per_s=scaled("bandwidth_gb_s", bandwidth_gb_s, 1e9, spelling=spelling),
+        flops_per_s=scaled("tflops", tflops, 1e12, spelling=spelling),
         tensor_parallel=whole("tensor_parallel", tensor_parallel),
     )
 
@@ -58,27 +76,19 @@ def dtype_named(name: str | None) -> Dtype | None:
     if name is None:
         return None
     try:
-        return Dtype(name.lower())
+        return Dtype(str(name).lower())
     except ValueError as error:
         known = ", ".join(d.value for d in Dtype)
         raise DiagnoseError(f"no arithmetic type named {name!r}", hint=f"one of {known}") from error
-
-
-def as_option(name: str, example: str) -> str:
-    """How a number is given on the command line."""
-    return f"--{option(name)} {example}, for example"
-
-
-def as_keyword(name: str, example: str) -> str:
-    """How a number is given in Python."""
-    return f"{name}={example}, for example"
 
 
 def whole(name: str, value: float | str | None) -> int:
     """A number of things: whole and positive, one where it is not stated."""
     number = scaled(name, value, 1.0, example="2") or 1.0
     if not number.is_integer():
-        raise DiagnoseError(f"{option(name)} must be a whole number, not {value}", hint=as_option(name, "2"))
+        raise DiagnoseError(
+            f"{option(name)} must be a whole number, not {value}", hint=Spelling.OPTION.example(name, "2")
+        )
     return int(number)
 
 
@@ -88,22 +98,23 @@ def scaled(
     factor: float,
     *,
     example: str = "10",
-    hint: Callable[[str, str], str] = as_option,
+    spelling: Spelling = Spelling.OPTION,
 ) -> float | None:
     """A number in SI; what is typed must lie between ``LEAST`` and ``MOST``."""
     if value is None:
         return None
+    told, hint = spelling.named(name), spelling.example(name, example)
     try:
         number = float(value)
     except OverflowError:
         number = float("inf")
     except (TypeError, ValueError) as error:
-        raise DiagnoseError(f"{option(name)} must be a number, not {value!r}", hint=hint(name, example)) from error
+        raise DiagnoseError(f"{told} must be a number, not {value!r}", hint=hint) from error
     if not number > 0.0:
-        raise DiagnoseError(f"{option(name)} must be positive, not {number:g}", hint=hint(name, example))
+        raise DiagnoseError(f"{told} must be positive, not {number:g}", hint=hint)
     if not LEAST <= number <= MOST:
-        told = f"{option(name)} must be between {LEAST:.0e} and {MOST:.0e}, not {number:g}"
-        raise DiagnoseError(told, hint=hint(name, example))
+        wrong = f"{told} must be between {LEAST:.0e} and {MOST:.0e}, not {number:g}"
+        raise DiagnoseError(wrong, hint=hint)
     return number * factor
 
 

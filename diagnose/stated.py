@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields, replace
 
-from diagnose.given import Path, as_option, dtype_named, model_named, option, scaled, whole
+from diagnose.given import Path, Spelling, dtype_named, model_named, option, scaled, whole
 from heuristics.crossover import ARITHMETIC_BITS
 from heuristics.errors import DiagnoseError
 from heuristics.model_shape import Experts, ModelShape
@@ -147,7 +147,7 @@ def _bits(options: Options, name: str) -> float | None:
     if found is not None and found > WIDEST_BITS:
         raise DiagnoseError(
             f"{option(name)} must be {WIDEST_BITS:.0f} at most, not {getattr(options, name)}",
-            hint=as_option(name, "8"),
+            hint=Spelling.OPTION.example(name, "8"),
         )
     return found
 

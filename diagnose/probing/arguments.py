@@ -8,7 +8,7 @@ from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from diagnose.given import model_named, scaled
+from diagnose.given import Spelling, model_named, scaled
 from heuristics.errors import DiagnoseError
 from heuristics.model_shape import ModelShape
 from heuristics.operations import Phase
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'diagnose-inference[probe]'"
 EXAMPLE = "probe(step, batches=(1, 2, 4, 8)), where step(8) runs one step of eight sequences"
+DEVICES = "device='cpu', or device='cuda'"
 LARGEST_BATCH = 1 << 24
-MOST_ROUNDS, LONGEST_S = 1000, 3600.0
+FEWEST_ROUNDS, MOST_ROUNDS, LONGEST_S = 3, 1000, 3600.0
 
 Amount = float | Mapping[int, float] | Callable[[int], float] | None
 """FLOPs or bytes of one step: the same at each batch, or by batch."""
@@ -56,19 +57,27 @@ def batches_of(batches: Any, batch: int | None) -> tuple[tuple[int, ...], int]:
     """Batches in ascending order, and the one the result is about."""
     if isinstance(batches, str) or not isinstance(batches, Iterable):
         raise DiagnoseError(f"batches must be several whole numbers, not {batches!r}", hint=EXAMPLE)
-    listed = sorted({*batches, *(() if batch is None else (batch,))})
+    listed = [*batches, *(() if batch is None else (batch,))]
     if not listed:
         raise DiagnoseError("no batch to measure at", hint=EXAMPLE)
     for each in listed:
-        if isinstance(each, bool) or int(each) != each or not 0 < each <= LARGEST_BATCH:
+        if not _whole(each, 1, LARGEST_BATCH):
             raise DiagnoseError(f"a batch must be a whole number of sequences, not {each!r}", hint=EXAMPLE)
-    return tuple(int(b) for b in listed), listed[-1] if batch is None else batch
+    found = tuple(sorted({int(b) for b in listed}))
+    return found, found[-1] if batch is None else int(batch)
+
+
+def context_of(context_tokens: Any) -> float | None:
+    """Tokens each sequence has cached; none at all may be stated."""
+    if isinstance(context_tokens, int | float) and context_tokens == 0:
+        return 0.0
+    return _stated("context_tokens", context_tokens, "1024")
 
 
 def phase_of(name: str) -> Phase:
     """The phase of that name."""
     try:
-        return Phase(name.lower())
+        return Phase(str(name).lower())
     except ValueError as error:
         raise DiagnoseError(f"no phase named {name!r}", hint="phase='decode', or phase='prefill'") from error
 
@@ -90,12 +99,22 @@ def plan_of(phase: Phase, warmup: int | None, seconds: float, repeats: int, grap
     """How to measure."""
     from collectors.probe.rounds import Plan
 
-    length = min(LONGEST_S, scaled("seconds", seconds, 1.0) or 0.0)
-    if int(repeats) != repeats or not 3 <= repeats <= MOST_ROUNDS:
-        raise DiagnoseError(f"repeats must be a whole number from 3, not {repeats}", hint="repeats=9")
-    if warmup is not None and (int(warmup) != warmup or warmup < 1):
-        raise DiagnoseError(f"warmup must be a number of steps, not {warmup}", hint="warmup=10, or leave it out")
-    return Plan(phase=phase, rounds=int(repeats), seconds=length, warm_up=warmup, graph=graph)
+    length = _stated("seconds", seconds, "0.5")
+    if length is None:
+        raise DiagnoseError("seconds must be a number, not None", hint=Spelling.KEYWORD.example("seconds", "0.5"))
+    if not _whole(repeats, FEWEST_ROUNDS, MOST_ROUNDS):
+        raise DiagnoseError(
+            f"repeats must be a whole number from {FEWEST_ROUNDS} to {MOST_ROUNDS}, not {repeats!r}", hint="repeats=9"
+        )
+    if warmup is not None and not _whole(warmup, 1, LARGEST_BATCH):
+        raise DiagnoseError(f"warmup must be a number of steps, not {warmup!r}", hint="warmup=10, or leave it out")
+    return Plan(
+        phase=phase,
+        rounds=int(repeats),
+        seconds=min(LONGEST_S, length),
+        warm_up=None if warmup is None else int(warmup),
+        graph=graph,
+    )
 
 
 def amount_at(amount: Amount, batch: int, name: str) -> float | None:
@@ -103,12 +122,27 @@ def amount_at(amount: Amount, batch: int, name: str) -> float | None:
     if amount is None:
         return None
     if callable(amount):
-        return scaled(name, amount(batch), 1.0)
+        return _stated(name, amount(batch), "1e9")
     if isinstance(amount, Mapping):
         if batch not in amount:
             raise DiagnoseError(f"{name} are not stated for batch {batch}", hint=f"{name}=lambda batch: ...")
-        return scaled(name, amount[batch], 1.0)
-    return scaled(name, amount, 1.0)
+        return _stated(name, amount[batch], "1e9")
+    return _stated(name, amount, "1e9")
+
+
+def _stated(name: str, value: Any, example: str) -> float | None:
+    return scaled(name, value, 1.0, example=example, spelling=Spelling.KEYWORD)
+
+
+def _whole(value: Any, least: int, most: int) -> bool:
+    """Whether it is a whole number within the limits; a bool is none, nor is a text."""
+    if isinstance(value, bool | str):
+        return False
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return least <= number <= most and number.is_integer()
 
 
 def cuda_index(torch: Any, device: Any, module: Any, inputs: Any, result: Callable[[], object]) -> int | None:
@@ -118,7 +152,11 @@ def cuda_index(torch: Any, device: Any, module: Any, inputs: Any, result: Callab
     this process's memory.
     """
     if device is not None:
-        return _index(torch, torch.device(device))
+        try:
+            named = torch.device(device)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise DiagnoseError(f"torch knows no device {device!r}", hint=DEVICES) from error
+        return _index(torch, named)
     for tensor in _tensors(torch, (module, inputs)):
         return _index(torch, tensor.device)
     for tensor in _tensors(torch, (result(),)):
@@ -132,7 +170,7 @@ def _index(torch: Any, device: Any) -> int | None:
     if device.type == "cpu":
         return None
     if device.type != "cuda":
-        raise DiagnoseError(f"the probe cannot measure on {device.type}", hint="device='cpu' or device='cuda'")
+        raise DiagnoseError(f"the probe cannot measure on {device.type}", hint=DEVICES)
     if not torch.cuda.is_available():
         raise DiagnoseError("torch finds no CUDA device", hint="nvidia-smi, and a torch that is built with CUDA")
     return int(torch.cuda.current_device() if device.index is None else device.index)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from diagnose.given import given_by
+from diagnose.given import Spelling, given_by
 from diagnose.probing.arguments import (
+    EXAMPLE,
     Amount,
     Model,
     amount_at,
     batches_of,
+    context_of,
     cuda_index,
     model_of,
     phase_of,
@@ -109,10 +111,13 @@ def probe(
         Whatever ``step`` and ``make_inputs`` raise.
     """
     torch = torch_itself()
+    if not callable(step) or not (make_inputs is None or callable(make_inputs)):
+        raise DiagnoseError("step and make_inputs must be functions", hint=EXAMPLE)
     listed, chosen = batches_of(batches, batch)
     plan = plan_of(phase_of(phase), warmup, seconds, repeats, graph)
+    context = context_of(context_tokens)
     known = model_of(step if model is None and hasattr(step, "parameters") else model)
-    given = given_by(gpu, dtype, bandwidth_gb_s, tflops, None, known.shape)
+    given = given_by(gpu, dtype, bandwidth_gb_s, tflops, None, known.shape, spelling=Spelling.KEYWORD)
     with ExitStack() as scope:
         scope.enter_context(torch.no_grad())
         inputs = {b: b if make_inputs is None else make_inputs(b) for b in listed}
@@ -145,7 +150,7 @@ def probe(
             threads=surroundings.threads,
             timings=tuple(timings),
             counts=counts,
-            context_tokens=context_tokens,
+            context_tokens=context,
             batch=chosen,
             on_gpu=index is not None,
         )

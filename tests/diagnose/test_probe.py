@@ -27,6 +27,8 @@ class FakeTensor:
 def fake_torch(*, gpus: int = 0, held_bytes: int = 0) -> Any:
     def device(named: str) -> Any:
         kind, _, index = str(named).partition(":")
+        if kind not in ("cpu", "cuda", "tpu"):
+            raise RuntimeError(f"Expected one of cpu, cuda, tpu device type at start of device string: {named}")
         return SimpleNamespace(type=kind, index=int(index) if index else None)
 
     cuda = SimpleNamespace(
@@ -127,7 +129,9 @@ def test_what_a_step_raises_is_not_swallowed(torch: Any) -> None:
         probe(broken, batches=[1], calibrate=False, trace=False)
 
 
-@pytest.mark.parametrize("wrong", [[], [0], [-1], [1.5], [True], [1 << 25], "1,2", 4])
+@pytest.mark.parametrize(
+    "wrong", [[], [0], [-1], [1.5], [True], [1 << 25], "1,2", 4, ("a",), (1, "a"), [None], [[1]], [float("nan")]]
+)
 def test_batches_that_are_none(wrong: Any) -> None:
     with pytest.raises(DiagnoseError) as raised:
         batches_of(wrong, None)
@@ -153,17 +157,42 @@ def test_the_batch_in_question_is_measured_too() -> None:
         {"device": "tpu"},
         {"device": "cuda"},
         {"gpu": "H100"},
+        {"batch": "a"},
+        {"repeats": float("nan")},
+        {"repeats": "9"},
+        {"warmup": "x"},
+        {"phase": None},
+        {"device": "foo"},
+        {"context_tokens": "abc"},
+        {"context_tokens": -1},
+        {"context_tokens": [1]},
+        {"seconds": None},
+        {"seconds": "long"},
+        {"flops": -1.0},
+        {"bytes": "many"},
+        {"bandwidth_gb_s": "x"},
+        {"tflops": 1e300},
+        {"dtype": 8},
+        {"make_inputs": 3},
     ],
 )
 def test_arguments_that_make_no_sense_are_told_with_what_to_type(torch: Any, options: dict[str, Any]) -> None:
     with pytest.raises(DiagnoseError) as raised:
-        probe(spin, batches=[1], calibrate=False, trace=False, **options)
+        probe(spin, **{"batches": [1], "calibrate": False, "trace": False, **options})
     assert raised.value.hint
+    assert "--" not in raised.value.hint, "Python is spoken here"
 
 
-def test_a_part_that_no_table_knows(torch: Any) -> None:
+def test_a_step_is_a_function(torch: Any) -> None:
+    with pytest.raises(DiagnoseError, match="must be functions") as raised:
+        probe(3)  # type: ignore[arg-type]
+    assert raised.value.hint == EXAMPLE
+
+
+@pytest.mark.parametrize("gpu", ["H99", 100])
+def test_a_part_that_no_table_knows(torch: Any, gpu: Any) -> None:
     with pytest.raises(UnknownGpu):
-        probe(spin, batches=[1], gpu="H99")
+        probe(spin, batches=[1], gpu=gpu)
 
 
 def test_the_device_is_where_the_work_is() -> None:
