@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from heuristics.arrays import Array, median
-from heuristics.batch_levels import Levels
+from heuristics.batch_levels import NORMAL, Levels
 from heuristics.batch_posterior import Posterior
 from heuristics.batch_shape import DEVIATIONS, BatchLevel, Interval, Parts, Switch
 
@@ -95,5 +95,5 @@ def slope(x: Array, y: Array) -> tuple[float, float]:
     assert middle is not None
     rest = y - middle * x
     rest -= np.sort(rest)[rest.size // 2]
-    deviation = 1.4826 * (median(np.abs(rest)) or 0.0)
+    deviation = NORMAL * (median(np.abs(rest)) or 0.0)
     return middle, deviation / float(np.sqrt(((x - x.mean()) ** 2).sum()))

@@ -209,6 +209,13 @@ class StepTimes:
     spread: float | None = None
 
 
+FULL_CACHE = 0.95
+"""Use of the KV cache at which nothing more fits."""
+
+LARGEST_CHUNK = 2048.0
+"""Prompt tokens that engines take in at once, at most, unless told otherwise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
     """A serving engine over a window between two snapshots, or over its lifetime when there is only one.

@@ -9,7 +9,7 @@ from collectors.engines.concepts import Concept, Readings
 from collectors.engines.readings import batch_of, capacity_of, computed, differences, readings, replicas_of, series
 from collectors.engines.table import Engine
 from collectors.prometheus.exposition import Snapshot
-from heuristics.observations import LoadCurve, Serving
+from heuristics.observations import FULL_CACHE, LARGEST_CHUNK, LoadCurve, Serving
 from heuristics.operations import Phase
 from heuristics.phase_split import split
 
@@ -24,12 +24,6 @@ FEWEST_STEPS = 5.0
 
 SURE = 0.3
 """Standard error of the prompts' time, relative to it, up to which their rate is told."""
-
-FULL_CACHE = 0.95
-"""Use of the KV cache at which nothing more fits."""
-
-LARGEST_CHUNK = 2048.0
-"""Prompt tokens that engines take in at once, at most, unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

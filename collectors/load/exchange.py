@@ -61,11 +61,6 @@ class Exchange:
     cut: bool = False
     """Ended by us before its answer was complete."""
 
-    @property
-    def first_s(self) -> float | None:
-        """When its first token came."""
-        return self.token_s[0] if self.token_s else None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:

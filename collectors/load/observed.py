@@ -8,13 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from collectors.load.figures import Figures
-from heuristics.observations import LoadCurve, Observation, Serving
+from heuristics.observations import LARGEST_CHUNK, LoadCurve, Observation, Serving
 from heuristics.operations import Phase
 
 SOURCE = "the load's own client"
-
-LARGEST_CHUNK = 2048.0
-"""Prompt tokens that engines take in at once, at most, unless told otherwise."""
 
 SURE = 0.5
 """Of a step for each prompt, the time from which on that of the prompts is told apart from that of the steps."""

@@ -18,14 +18,13 @@ from __future__ import annotations
 
 from heuristics.case import Case
 from heuristics.evidence import Abstention, Evidence, Finding
-from heuristics.observations import Serving
+from heuristics.observations import FULL_CACHE, Serving
 from heuristics.vocabulary import Limit, Quantity
 
 NAME = "requests"
 
 IDLE_WINDOW_CERTAINTY = 0.98
 IDLE_INSTANT_CERTAINTY = 0.70
-FULL_CACHE = 0.95
 STALL_S = 5.0
 QUIET = 0.05
 """Use of the device below which it had nothing to do."""
