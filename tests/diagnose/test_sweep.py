@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import threading
 import time
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 
 from diagnose import DiagnoseError, sweep
 from tests.diagnose.command import run, started
-from tests.make.batching import Costs, batching
+from tests.make.batching import Costs, Engine, batching
 from tests.make.configs import PLAIN
 from tests.reports.contract import VERDICT_JSON
 
@@ -203,6 +205,24 @@ def test_a_second_ctrl_c_quits() -> None:
     assert b"Traceback" not in err
     assert process.returncode in (2, 130), "the first may have been heeded in full before the second came"
     assert out == b""
+
+
+def test_a_keyboard_interrupt_in_python_ends_the_load_with_it() -> None:
+    """The caller's own process goes on, so nothing may be sent from it any more."""
+    with batching(Costs(fixed_s=0.02)) as (engine, url):
+        threading.Thread(target=_interrupting, args=(engine,), daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            sweep(url, batches="1,2,4", level_seconds=1.0, output_tokens=8, max_seconds=20)
+        sent = len(engine.posts)
+        assert not [thread for thread in threading.enumerate() if thread.name == "diagnose-load"]
+        _until(lambda: engine.open == 0, None)
+        assert len(engine.posts) == sent
+
+
+def _interrupting(engine: Engine) -> None:
+    """Send this process what Ctrl-C sends once the first level runs."""
+    _until(lambda: len(engine.posts) >= 3, None)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _until(reached: Any, process: subprocess.Popen[bytes] | None) -> None:
