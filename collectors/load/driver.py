@@ -59,20 +59,20 @@ class Driver:
         self._prompts = Prompts(plan.prompt_tokens, seed)
         self._until_s = float("inf")
         self._fault: BaseException | None = None
-        self._quits = threading.Event()
+        self._quits, self._done = threading.Event(), threading.Event()
         self.account = Account(plan)
         self.driven = Driven()
 
     def run(self) -> Driven:
         """Everything, while the calling thread only waits: Ctrl-C reaches it at once, and ends the load with it."""
-        thread = threading.Thread(target=self._thread, name="diagnose-load", daemon=True)
-        thread.start()
+        threading.Thread(target=self._thread, name="diagnose-load", daemon=True).start()
         try:
-            while thread.is_alive():
-                thread.join(LOOK_S)
+            # not join(), which takes a thread for ended when it is interrupted
+            while not self._done.wait(LOOK_S):
+                pass
         except BaseException:
             self._quits.set()
-            thread.join(QUIT_S)
+            self._done.wait(QUIT_S)
             raise
         if self._fault is not None:
             raise self._fault
@@ -88,6 +88,7 @@ class Driver:
         finally:
             self.driven.cpu_s = time.thread_time() - begun_cpu_s
             self.driven.wall_s = time.monotonic() - begun_s
+            self._done.set()
 
     def _told_to_end(self) -> str | None:
         return "interrupted" if self._quits.is_set() else self._ended()
