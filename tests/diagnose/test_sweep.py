@@ -122,9 +122,28 @@ def test_a_key_is_sent_where_it_was_named(monkeypatch: pytest.MonkeyPatch) -> No
         assert {headers.get("Authorization") for headers in engine.headers} == {None}
 
 
+def test_a_key_is_not_sent_to_the_metrics_of_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Theirs are asked without it, and that is said; the server's own get it."""
+    monkeypatch.setenv("OUR_KEY", "sesame-opens")
+    told: list[str] = []
+    options: dict[str, Any] = {**SHORT, "batches": "1", "api_key_env": "OUR_KEY", "tell": told.append}
+    with batching(Costs(fixed_s=0.01)) as (engine, url), batching() as (other, elsewhere):
+        sweep(url, metrics_url=f"{elsewhere}/metrics", **options)
+        assert "/metrics" in other.gets
+        assert {headers.get("Authorization") for headers in other.asked} == {None}
+        assert {headers.get("Authorization") for headers in engine.headers} == {"Bearer sesame-opens"}
+        assert any("not to the metrics of" in line for line in told)
+        engine.asked.clear()
+        told.clear()
+        sweep(url, metrics_url=f"{url}/metrics", **options)
+        assert {headers.get("Authorization") for headers in engine.asked} == {"Bearer sesame-opens"}
+        assert not any("not to the metrics of" in line for line in told)
+
+
 def test_what_makes_no_sense() -> None:
     for target, options in (
         ("nonsense://x", {}),
+        ("http://127.0.0.1:1/v1?api-version=1", {}),
         ("http://127.0.0.1:1", {"batches": "4,2"}),
         ("http://127.0.0.1:1", {"level_seconds": "-1"}),
         ("http://127.0.0.1:1", {"max_requests": "1"}),
@@ -214,7 +233,7 @@ def test_a_keyboard_interrupt_in_python_ends_the_load_with_it() -> None:
         with pytest.raises(KeyboardInterrupt):
             sweep(url, batches="1,2,4", level_seconds=1.0, output_tokens=8, max_seconds=20)
         sent = len(engine.posts)
-        assert not [thread for thread in threading.enumerate() if thread.name == "diagnose-load"]
+        _until(lambda: all(thread.name != "diagnose-load" for thread in threading.enumerate()), None)
         _until(lambda: engine.open == 0, None)
         assert len(engine.posts) == sent
 
