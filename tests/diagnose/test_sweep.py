@@ -82,6 +82,17 @@ def test_an_engine_that_runs_fewer_together() -> None:
     assert levels[-1]["batch"] == pytest.approx(2.0)
     assert levels[-1]["capped"]
     assert "of 4 requests at once 2 ran together" in found["sweep"]["ended_early"]
+    assert "queue" in found["verdict"]["limits"]
+    assert "kv_capacity" not in found["verdict"]["limits"]
+
+
+def test_requests_that_wait_for_their_first_step_are_no_queue() -> None:
+    """While a level's prompts are taken in one after another, the engine says that the others wait."""
+    with batching(Costs(fixed_s=0.02)) as (_, url):
+        found = swept(url, batches="1,8,16,32", output_tokens=64)
+    assert not any(level["capped"] for level in found["sweep"]["levels"])
+    assert "queue" not in found["verdict"]["limits"]
+    assert all("queue" not in part["verdict"]["limits"] for part in found["phases"].values())
 
 
 def test_chat_where_there_are_no_completions_and_no_more_than_is_understood() -> None:
