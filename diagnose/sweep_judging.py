@@ -14,10 +14,12 @@ from collectors.load.plan import Account, Plan, told
 from collectors.record import Record
 from collectors.watched import Watched
 from diagnose.pipeline import diagnose_watched
+from heuristics.advice.actions import advise_swept
 from heuristics.assemble import Given
 from heuristics.observations import Observation, Serving
 from heuristics.sweep import Sweep, SweepLevel
-from heuristics.verdict import Diagnosis
+from heuristics.verdict import Diagnosis, Judgement
+from heuristics.vocabulary import Limit
 
 AGREES = 0.15
 """Part by which the engine's running requests may differ from the client's count."""
@@ -83,24 +85,52 @@ def judged(
     if varied is not None:
         every.append(Observation(source=observed.SOURCE, payload=varied))
     found = diagnose_watched(_with(together, every, end_s - begin_s), given)
+    sweep = Sweep(
+        target=target,
+        levels=tuple(rows),
+        prompt_tokens=whole.prompt_tokens,
+        output_tokens=whole.output_tokens,
+        requests=account.requests,
+        tokens=account.tokens,
+        wall_s=driven.wall_s,
+        client_cpu_s=driven.cpu_s,
+        failures=dict(account.failures),
+        stopped=driven.stopped,
+    )
+    advice, withheld = advise_swept(sweep)
     return replace(
-        found,
+        found if _held_back(sweep, found) else _without_queue(found),
         engine=found.engine or name,
         model=found.model or served,
         warnings=(*_warnings(plan, driven, account, levels), *found.warnings),
-        sweep=Sweep(
-            target=target,
-            levels=tuple(rows),
-            prompt_tokens=whole.prompt_tokens,
-            output_tokens=whole.output_tokens,
-            requests=account.requests,
-            tokens=account.tokens,
-            wall_s=driven.wall_s,
-            client_cpu_s=driven.cpu_s,
-            failures=dict(account.failures),
-            stopped=driven.stopped,
-        ),
+        advice=advice,
+        withheld=withheld,
+        sweep=sweep,
     )
+
+
+def _held_back(sweep: Sweep, found: Diagnosis) -> bool:
+    """The engine ran fewer together than were sent at once."""
+    fit = found.batch_fit
+    return any(level.capped for level in sweep.levels) or (fit is not None and fit.cap_batch is not None)
+
+
+def _without_queue(found: Diagnosis) -> Diagnosis:
+    """Requests that wait for their first step, as all of a level do when it begins, are no limit of the engine."""
+    return replace(
+        found,
+        whole=_free(found.whole),
+        phases={phase: replace(part, judgement=_free(part.judgement)) for phase, part in found.phases.items()},
+        devices=tuple(_free(device) for device in found.devices),
+    )
+
+
+def _free(judgement: Judgement) -> Judgement:
+    verdict = judgement.verdict
+    if verdict is None:
+        return judgement
+    limits = tuple(limit for limit in verdict.limits if limit is not Limit.QUEUE)
+    return replace(judgement, verdict=replace(verdict, limits=limits))
 
 
 def _level(load: LevelLoad, seen: Figures, watched: Seen) -> _Level:

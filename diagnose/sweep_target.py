@@ -65,6 +65,21 @@ def check_consent(target: Target, *, yes: bool) -> None:
         )
 
 
+def withheld(target: Target, look: Look) -> tuple[Look, str | None]:
+    """How to look, without the key where the metrics are another server's, and then the words that say so.
+
+    Raises:
+        DiagnoseError: the address of the metrics makes no sense.
+    """
+    if look.url is None:
+        return look, None
+    metrics = address_of(look.url)
+    if look.credential is None or metrics.same_server(target.address):
+        return look, None
+    at = f"{target.address.scheme}://{target.address.netloc}"
+    return replace(look, credential=None), f"The key goes to {at} alone, not to the metrics of {metrics.netloc}"
+
+
 def watcher(target: Target, look: Look, owner: str | None, sink: Callable[[Record], None]) -> LiveJob | Elsewhere:
     """What observes the server meanwhile: as much as ``attach`` does where its process can be seen."""
     shape = shape_of_owner(owner)

@@ -17,7 +17,7 @@ from collectors.redaction import model_name
 from diagnose.elsewhere import Elsewhere
 from diagnose.live import LiveJob, Look
 from diagnose.sweep_judging import Seen, judged
-from diagnose.sweep_target import Target, check_consent, target_of, watcher
+from diagnose.sweep_target import Target, check_consent, target_of, watcher, withheld
 from diagnose.watching import Store
 from heuristics.assemble import Given
 from heuristics.errors import DiagnoseError
@@ -64,10 +64,13 @@ def sweep(target: str, plan: Plan, terms: Terms, given: Given, *, interrupt: Int
     for line in statement(place, plan, credential=terms.look.credential is not None):
         tell(line)
     check_consent(place, yes=terms.yes)
+    look, words = withheld(place, terms.look)
+    if words is not None:
+        tell(words)
     peer = Peer(address=place.address, credential=terms.look.credential)
     served, owner = _served(peer, terms.served)
     store = Store()
-    job = watcher(place, terms.look, owner, store)
+    job = watcher(place, look, owner, store)
     driver = Driver(
         plan,
         peer,

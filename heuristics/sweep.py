@@ -17,6 +17,10 @@ FLAT = 1.05
 """Throughput over that of the level before, up to which more requests at once bring nothing."""
 CAPPED = 0.75
 """Measured batch over requests at once, below which the engine does not run them together."""
+ALIKE = 0.98
+"""Of the highest throughput, what counts as reaching it: fewer requests at once wait less for it."""
+NEARLY = 0.9
+"""Of the highest throughput: more requests at once than reach it mostly make each of them wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,32 @@ class Sweep:
     failures: Mapping[str, int] = field(default_factory=dict)
     stopped: str | None = None
     """Why it ended before its last level; None where it did not."""
+
+    @property
+    def fastest(self) -> SweepLevel:
+        """The smallest level that reaches the highest throughput, among those that were measured whole if any was."""
+        return self._reaching(ALIKE)
+
+    @property
+    def enough(self) -> str | None:
+        """Why nothing speaks for more at once than was swept; None where the largest level is the fastest and free."""
+        held = [level for level in self.levels if level.capped]
+        if held:
+            level = held[-1]
+            return (
+                f"of {level.offered} requests at once {level.batch:.3g} ran together: its own limit, or a full KV cache"
+            )
+        if not self.levels[-1].complete:
+            return "the largest level was ended before its time: what more at once gains was not seen"
+        nearly = self._reaching(NEARLY)
+        if nearly is not self.levels[-1]:
+            return f"{nearly.offered} at once came within 10 % of the fastest that was swept: more gained little"
+        return self.stopped and f"the sweep ended early: {self.stopped}"
+
+    def _reaching(self, part: float) -> SweepLevel:
+        whole = [level for level in self.levels if level.complete] or list(self.levels)
+        most = max(level.tokens_per_s for level in whole)
+        return next(level for level in whole if level.tokens_per_s >= part * most)
 
     def regimes(self, phase: Phase) -> list[tuple[SweepLevel, Regime]]:
         """The regime of each level that has one in this phase."""

@@ -12,6 +12,12 @@ TELLING_RANGE = 0.05
 """A range narrower than this part of the prediction is not worth its place."""
 
 
+def title(diagnosis: Diagnosis) -> str:
+    """The section's; of a sweep it is about the fastest level."""
+    sweep = diagnosis.sweep
+    return "What would help" if sweep is None else f"What would help at {sweep.fastest.offered} at once"
+
+
 def told(diagnosis: Diagnosis) -> list[str]:
     """One text each."""
     return [f"{_gain(item)} {filled(item.sentence, item.figures)}{_then(item)}{_if(item)}" for item in diagnosis.advice]

@@ -11,6 +11,7 @@ from heuristics.sweep import Sweep
 from heuristics.verdict import Diagnosis, Verdict
 from reports import sweep_text
 from reports.advice_text import HEAD, cells
+from reports.advice_text import title as advice_title
 from reports.as_text import MOST_ROWS, WIDEST, distance, job_facts, missing_facts, of_device, time_split
 from reports.batch_text import doubling
 from reports.probe_text import table as probe_table
@@ -45,7 +46,7 @@ def render(diagnosis: Diagnosis) -> str:
             ],
         )
     if diagnosis.advice:
-        parts += ["### What would help", "", *_table(list(HEAD), cells(diagnosis))]
+        parts += [f"### {advice_title(diagnosis)}", "", *_table(list(HEAD), cells(diagnosis))]
     for title, told in (("Job", job_facts(diagnosis)), ("Not read", missing_facts(diagnosis))):
         if told:
             parts += [f"### {title}", "", *(f"- {fact}" for fact in told), ""]

@@ -13,6 +13,7 @@ from heuristics.sweep import Sweep
 from heuristics.verdict import Diagnosis, Judgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Cause, Regime, Share
 from reports import sweep_text
+from reports.advice_text import title as advice_title
 from reports.advice_text import told
 from reports.batch_text import doubling
 from reports.lines import bullet, wrapped
@@ -99,7 +100,7 @@ def brief(diagnosis: Diagnosis) -> str:
 def _sections(diagnosis: Diagnosis, columns: int) -> Iterator[tuple[str, list[str]]]:
     whole = diagnosis.whole
     whose = of_device(whole)
-    yield "What would help", [line for text in told(diagnosis) for line in bullet(text, columns)]
+    yield advice_title(diagnosis), [line for text in told(diagnosis) for line in bullet(text, columns)]
     yield "Job", [line for fact in job_facts(diagnosis) for line in bullet(fact, columns)]
     yield "Not read", [line for fact in missing_facts(diagnosis) for line in bullet(fact, columns)]
     if diagnosis.probe is not None:

@@ -26,6 +26,7 @@ def sweep_of(sweep: Sweep, verdict: Callable[[Verdict | None], Json | None], pha
         "client_cpu_s": rounded(sweep.client_cpu_s),
         "failures": [{"reason": reason, "count": count} for reason, count in sweep.failures.items()],
         "ended_early": sweep.stopped,
+        "fastest_at_once": sweep.fastest.offered,
         "levels": [_level(level, verdict, phases) for level in sweep.levels],
     }
 

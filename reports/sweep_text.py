@@ -23,8 +23,6 @@ NAMES = {
 HEAD = ("at once", "batch", "tokens/s", "step", "first token", "between tokens")
 WIDTHS = (7, 6, 8, 8, 15, 15)
 SHARE_WIDTH = 9
-ALIKE = 0.98
-"""Of the highest throughput, what counts as reaching it: fewer requests at once wait less for it."""
 
 
 def headline(sweep: Sweep) -> list[str]:
@@ -139,11 +137,9 @@ def _batch(level: SweepLevel) -> str:
 
 
 def _throughput(sweep: Sweep) -> str:
-    first = sweep.levels[0]
-    most = max(level.tokens_per_s for level in sweep.levels)
-    best = next(level for level in sweep.levels if level.tokens_per_s >= ALIKE * most)
+    first, best = sweep.levels[0], sweep.fastest
     told = f"{first.offered} at once: {_speed(first)}"
-    return told if best is first else f"{told}; most at {best.offered}: {_speed(best)}"
+    return told if best is first else f"{told}; fastest: {best.offered} at once, {_speed(best)}"
 
 
 def _speed(level: SweepLevel) -> str:

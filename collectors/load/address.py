@@ -36,6 +36,10 @@ class Address:
         """Up to where ``/v1`` begins."""
         return f"{self.scheme}://{self.netloc}{self.prefix}"
 
+    def same_server(self, other: Address) -> bool:
+        """Whether both name one server in the same way: two names of one host do not."""
+        return (self.scheme, self.netloc) == (other.scheme, other.netloc)
+
     @property
     def loopback(self) -> bool:
         """Whether it surely is this machine."""
@@ -51,7 +55,7 @@ def address_of(url: str) -> Address:
     """An address as typed; a path ending in ``/v1`` or one of its endpoints is cut.
 
     Raises:
-        DiagnoseError: it is none, or it holds a password.
+        DiagnoseError: it is none, or it holds a password or a query.
     """
     try:
         parts = urlsplit(url if "//" in url else f"http://{url}")
@@ -66,6 +70,10 @@ def address_of(url: str) -> Address:
     printable = all(33 <= ord(c) < 127 for c in url)
     if scheme not in PORTS or not parts.hostname or port == 0 or not printable:
         raise DiagnoseError(f"{url!r} is no http address", hint=EXAMPLE)
+    if parts.query:
+        raise DiagnoseError(
+            "the address holds a query, which is not sent", hint="the address up to the ?; --api-key-env NAME for a key"
+        )
     path = parts.path.rstrip("/")
     for tail in _TAILS:
         if path.endswith(tail):

@@ -24,6 +24,8 @@ _Found = TypeVar("_Found")
 LOOK_S = 0.05
 GAP_S = 0.3
 """Between levels, for the engine to notice that connections were closed."""
+QUIT_S = 5.0
+"""For the load to close its connections when the calling thread is told to quit."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,15 +59,21 @@ class Driver:
         self._prompts = Prompts(plan.prompt_tokens, seed)
         self._until_s = float("inf")
         self._fault: BaseException | None = None
+        self._quits, self._done = threading.Event(), threading.Event()
         self.account = Account(plan)
         self.driven = Driven()
 
     def run(self) -> Driven:
-        """Everything, while the calling thread only waits: Ctrl-C reaches it at once."""
-        thread = threading.Thread(target=self._thread, name="diagnose-load", daemon=True)
-        thread.start()
-        while thread.is_alive():
-            thread.join(LOOK_S)
+        """Everything, while the calling thread only waits: Ctrl-C reaches it at once, and ends the load with it."""
+        threading.Thread(target=self._thread, name="diagnose-load", daemon=True).start()
+        try:
+            # not join(), which takes a thread for ended when it is interrupted
+            while not self._done.wait(LOOK_S):
+                pass
+        except BaseException:
+            self._quits.set()
+            self._done.wait(QUIT_S)
+            raise
         if self._fault is not None:
             raise self._fault
         return self.driven
@@ -80,9 +88,13 @@ class Driver:
         finally:
             self.driven.cpu_s = time.thread_time() - begun_cpu_s
             self.driven.wall_s = time.monotonic() - begun_s
+            self._done.set()
+
+    def _told_to_end(self) -> str | None:
+        return "interrupted" if self._quits.is_set() else self._ended()
 
     def _over(self) -> bool:
-        return self._ended() is not None or time.monotonic() > self._until_s or self.account.refused is not None
+        return self._told_to_end() is not None or time.monotonic() > self._until_s or self.account.refused is not None
 
     async def _all(self) -> None:
         found = await self._heeding(
@@ -121,7 +133,7 @@ class Driver:
         return self.driven.stopped is not None
 
     def _why(self) -> str | None:
-        ended = self._ended()
+        ended = self._told_to_end()
         if ended is not None:
             return ended
         if time.monotonic() > self._until_s:

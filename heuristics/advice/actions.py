@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import ModuleType
 
 from heuristics.advice import (
@@ -21,6 +22,7 @@ from heuristics.advice import (
 from heuristics.advice.advice import Advice, Withheld
 from heuristics.advice.job import job_of
 from heuristics.operations import Phase
+from heuristics.sweep import Sweep
 from heuristics.verdict import Judgement, PhaseJudgement
 
 ACTIONS: tuple[ModuleType, ...] = (
@@ -42,17 +44,24 @@ MOST = 5
 
 
 def advise(
-    whole: Judgement, phases: Mapping[Phase, PhaseJudgement] | None = None
+    whole: Judgement, phases: Mapping[Phase, PhaseJudgement] | None = None, *, sweep: Sweep | None = None
 ) -> tuple[tuple[Advice, ...], tuple[Withheld, ...]]:
     """What would help, the largest predicted gain first, and what was considered and is not advised.
 
     At most five; what nothing predicts comes last. All of it is withheld where the verdict gives no ground.
+    ``sweep``: the one whose fastest level this is.
     """
     job = job_of(whole, phases or {})
     if isinstance(job, str):
         return (), ()
-    said = [action.advise(job) for action in ACTIONS]
+    said = [action.advise(replace(job, sweep=sweep)) for action in ACTIONS]
     given = sorted((s for s in said if isinstance(s, Advice)), key=lambda a: -(a.predicted_speedup or 0.0))
     withheld = [s for s in said if isinstance(s, Withheld)]
     withheld += [Withheld(action=a.action, reason="five others are predicted to gain more") for a in given[MOST:]]
     return tuple(given[:MOST]), tuple(withheld)
+
+
+def advise_swept(sweep: Sweep) -> tuple[tuple[Advice, ...], tuple[Withheld, ...]]:
+    """What would help at the fastest level of a sweep, which is how the server should be run; not at their mean."""
+    level = sweep.fastest
+    return ((), ()) if level.judgement is None else advise(level.judgement, level.phases, sweep=sweep)

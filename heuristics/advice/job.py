@@ -9,6 +9,7 @@ from heuristics.advice.advice import Action, Advice, Withheld
 from heuristics.case import Case
 from heuristics.observations import Serving
 from heuristics.operations import Phase
+from heuristics.sweep import Sweep
 from heuristics.verdict import Judgement, PhaseJudgement, Verdict
 from heuristics.vocabulary import Cause, Limit, Regime, Share
 from heuristics.whatif import Measured, Prediction, SharesWork, measured_step
@@ -39,6 +40,8 @@ class Job:
     part: float | None = 1.0
     phase: Phase | None = None
     prefill: Case | None = None
+    sweep: Sweep | None = None
+    """The sweep that this job is the fastest level of."""
 
     @property
     def serving(self) -> Serving | None:

@@ -5,11 +5,12 @@ for all, and only the cache, the activations and the arithmetic grow.
 
 When it is offered: decode, while a larger batch gains and the memory has room: up to the batch at which the step turns
 compute-bound, to what the memory (or the engine's own cache) holds, or to where another doubling gains little. Not
-where the KV cache is full. Where no request waits, the requests are what is missing, not a setting.
+where the KV cache is full. Where no request waits, the requests are what is missing, not a setting. After a sweep only
+beyond its largest level, and only where that was clearly the fastest and ran together as it was sent.
 
 Assumptions: the new sequences are as long as those that run; a step's latency does not grow with the batch, which is
 believed for eight times the sequences where latency is the largest share; each sequence gets its tokens as the longer
-step lets it. Where larger batches were measured beside this one (a sweep, a probe, a load that varied), their speed is
+step lets it. Where larger batches were measured beside this one (a probe, a load that varied), their speed is
 told in place of a prediction.
 
 Example: 7 billion parameters in BF16 at batch 1 on an H100: two hundred and more sequences cost hardly more than one.
@@ -56,6 +57,8 @@ def advise(job: Job) -> Advice | Withheld:
     if job.starved > NOTABLY_STARVED:
         reason = "the processors that compute are others' for much of the time: more sequences would wait as well"
         return Withheld(action=Action.LARGER_BATCH, reason=reason)
+    if job.sweep is not None and job.sweep.enough is not None:
+        return Withheld(action=Action.LARGER_BATCH, reason=job.sweep.enough)
     batch, room = step.load.batch, _room(job, step)
     if (seen := _measured(job, batch)) is not None:
         return seen
@@ -74,6 +77,8 @@ def advise(job: Job) -> Advice | Withheld:
     assumptions = ["they are as long as the present ones"]
     if room.batch is None:
         assumptions.insert(0, "the memory holds so many, which is not known")
+    if job.sweep is not None:
+        assumptions.insert(0, "the engine runs so many together, which was not swept")
     found = job.advised(
         Action.LARGER_BATCH,
         prediction,
@@ -132,6 +137,8 @@ def at_batch(step: Step, batch: float) -> Outcome:
 
 
 def _lead(job: Job) -> str:
+    if job.sweep is not None:
+        return f"more at once than the {job.sweep.levels[-1].offered} of the largest level swept"
     if (job.waiting or 0.0) >= 1.0:
         return "let more requests run at once (max_num_seqs or its like)"
     if job.waiting is not None:

@@ -10,7 +10,7 @@ twice the batch means weights or latency; no more of it means compute or KV traf
 
 Blind spots: the fixed part may be memory or latency, and the growing part any of four things, so the curve never
 proves compute. Fewer than three doublings, or four batches, say nothing. A kernel that changes between two batches is
-told from growth only where both sides were seen. Of a batch that a full KV cache held back the measured one counts,
+told from growth only where both sides were seen. Of a batch that was held back the measured one counts,
 never the offered concurrency; where the job sits at that cap nothing is claimed at all.
 
 Example: 1 to 16 sequences at 9.1 to 9.6 ms a step: 95 % of a step at 16 is fixed, compute at most a few percent.
@@ -149,10 +149,19 @@ def _range(fit: BatchFit, parts: Parts) -> dict[str, float]:
 
 
 def _capped(case: Case, cap: float) -> Evidence:
-    """A plateau that the cache's size made, or the engine's own limit: it says nothing of the shares."""
+    """A plateau that the cache's size made, or the engine's own limit: it says nothing of the shares.
+
+    The cache is named only where its use or the engine's own word shows it full.
+    """
     usage = case.serving.kv_cache_usage if case.serving is not None else None
-    room = usage is not None and usage < FULL_CACHE
-    why = "the engine admits no more" if room else "the KV cache is full, as far as is known"
+    flagged = case.curve is not None and case.curve.capped is not None and bool(case.curve.capped.any())
+    full = flagged or (usage is not None and usage >= FULL_CACHE)
+    if full:
+        why = "the KV cache is full"
+    elif usage is not None:
+        why = "the engine admits no more"
+    else:
+        why = "the engine admits no more, or its KV cache is full, which nothing here tells"
     return Evidence(
         signal=NAME,
         source=case.source(LoadCurve),
@@ -161,5 +170,5 @@ def _capped(case: Case, cap: float) -> Evidence:
         sentence="the batch stopped at {cap_batch:number} sequences although more were asked for: "
         f"{why}, and the throughput that stopped with it says nothing of compute",
         measured={"cap_batch": cap},
-        limits=frozenset({Limit.QUEUE if room else Limit.KV_CAPACITY}),
+        limits=frozenset({Limit.KV_CAPACITY if full else Limit.QUEUE}),
     )

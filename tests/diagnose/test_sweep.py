@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import threading
 import time
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 
 from diagnose import DiagnoseError, sweep
 from tests.diagnose.command import run, started
-from tests.make.batching import Costs, batching
+from tests.make.batching import Costs, Engine, batching
 from tests.make.configs import PLAIN
 from tests.reports.contract import VERDICT_JSON
 
@@ -80,6 +82,17 @@ def test_an_engine_that_runs_fewer_together() -> None:
     assert levels[-1]["batch"] == pytest.approx(2.0)
     assert levels[-1]["capped"]
     assert "of 4 requests at once 2 ran together" in found["sweep"]["ended_early"]
+    assert "queue" in found["verdict"]["limits"]
+    assert "kv_capacity" not in found["verdict"]["limits"]
+
+
+def test_requests_that_wait_for_their_first_step_are_no_queue() -> None:
+    """While a level's prompts are taken in one after another, the engine says that the others wait."""
+    with batching(Costs(fixed_s=0.02)) as (_, url):
+        found = swept(url, batches="1,8,16,32", output_tokens=64)
+    assert not any(level["capped"] for level in found["sweep"]["levels"])
+    assert "queue" not in found["verdict"]["limits"]
+    assert all("queue" not in part["verdict"]["limits"] for part in found["phases"].values())
 
 
 def test_chat_where_there_are_no_completions_and_no_more_than_is_understood() -> None:
@@ -120,9 +133,28 @@ def test_a_key_is_sent_where_it_was_named(monkeypatch: pytest.MonkeyPatch) -> No
         assert {headers.get("Authorization") for headers in engine.headers} == {None}
 
 
+def test_a_key_is_not_sent_to_the_metrics_of_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Theirs are asked without it, and that is said; the server's own get it."""
+    monkeypatch.setenv("OUR_KEY", "sesame-opens")
+    told: list[str] = []
+    options: dict[str, Any] = {**SHORT, "batches": "1", "api_key_env": "OUR_KEY", "tell": told.append}
+    with batching(Costs(fixed_s=0.01)) as (engine, url), batching() as (other, elsewhere):
+        sweep(url, metrics_url=f"{elsewhere}/metrics", **options)
+        assert "/metrics" in other.gets
+        assert {headers.get("Authorization") for headers in other.asked} == {None}
+        assert {headers.get("Authorization") for headers in engine.headers} == {"Bearer sesame-opens"}
+        assert any("not to the metrics of" in line for line in told)
+        engine.asked.clear()
+        told.clear()
+        sweep(url, metrics_url=f"{url}/metrics", **options)
+        assert {headers.get("Authorization") for headers in engine.asked} == {"Bearer sesame-opens"}
+        assert not any("not to the metrics of" in line for line in told)
+
+
 def test_what_makes_no_sense() -> None:
     for target, options in (
         ("nonsense://x", {}),
+        ("http://127.0.0.1:1/v1?api-version=1", {}),
         ("http://127.0.0.1:1", {"batches": "4,2"}),
         ("http://127.0.0.1:1", {"level_seconds": "-1"}),
         ("http://127.0.0.1:1", {"max_requests": "1"}),
@@ -203,6 +235,24 @@ def test_a_second_ctrl_c_quits() -> None:
     assert b"Traceback" not in err
     assert process.returncode in (2, 130), "the first may have been heeded in full before the second came"
     assert out == b""
+
+
+def test_a_keyboard_interrupt_in_python_ends_the_load_with_it() -> None:
+    """The caller's own process goes on, so nothing may be sent from it any more."""
+    with batching(Costs(fixed_s=0.02)) as (engine, url):
+        threading.Thread(target=_interrupting, args=(engine,), daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            sweep(url, batches="1,2,4", level_seconds=1.0, output_tokens=8, max_seconds=20)
+        sent = len(engine.posts)
+        _until(lambda: all(thread.name != "diagnose-load" for thread in threading.enumerate()), None)
+        _until(lambda: engine.open == 0, None)
+        assert len(engine.posts) == sent
+
+
+def _interrupting(engine: Engine) -> None:
+    """Send this process what Ctrl-C sends once the first level runs."""
+    _until(lambda: len(engine.posts) >= 3, None)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _until(reached: Any, process: subprocess.Popen[bytes] | None) -> None:

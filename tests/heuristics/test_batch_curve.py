@@ -155,21 +155,40 @@ def capped(served: float | None) -> Case:
 
 @pytest.mark.parametrize("served", [None, 19.5])
 def test_a_job_at_its_cap_is_limited_and_not_said_to_compute(served: float | None) -> None:
+    """By what, nothing tells: a full cache and the engine's own limit look alike."""
     found = batch_curve.weigh(capped(served))
     assert isinstance(found, Evidence)
     assert found.claims == ()
-    assert found.limits == {Limit.KV_CAPACITY}
+    assert found.limits == {Limit.QUEUE}
+    assert "which nothing here tells" in found.sentence
+    assert "says nothing of compute" in found.sentence
     verdict = judge(capped(served)).verdict
     assert verdict is not None
-    assert Limit.KV_CAPACITY in verdict.limits
+    assert Limit.QUEUE in verdict.limits
+    assert Limit.KV_CAPACITY not in verdict.limits
     assert judge(capped(served)).mass[Share.COMPUTE] == pytest.approx(1 / 3)
 
 
-def test_a_cache_with_room_is_not_blamed() -> None:
-    served = replace(capped(19.5).serving or serving(), kv_cache_usage=0.3)
+@given(usage=st.floats(0.0, 1.0))
+def test_the_cache_is_blamed_where_its_use_shows_it_full(usage: float) -> None:
+    served = replace(capped(19.5).serving or serving(), kv_cache_usage=usage)
     found = batch_curve.weigh(replace(capped(19.5), serving=served))
     assert isinstance(found, Evidence)
-    assert found.limits == {Limit.QUEUE}
+    assert found.limits == ({Limit.KV_CAPACITY} if usage >= batch_curve.FULL_CACHE else {Limit.QUEUE})
+    assert found.claims == ()
+    assert "nothing here tells" not in found.sentence
+
+
+def test_the_cache_is_blamed_where_the_engine_says_that_it_was_full() -> None:
+    """Windows with a full cache and a queue, or preemptions, are marked."""
+    case = capped(19.5)
+    assert case.curve is not None
+    assert case.curve.offered is not None
+    seen = replace(case.curve, offered=None, capped=case.curve.offered > case.curve.batch)
+    found = batch_curve.weigh(replace(case, curve=seen))
+    assert isinstance(found, Evidence)
+    assert found.limits == {Limit.KV_CAPACITY}
+    assert found.claims == ()
 
 
 def test_below_its_cap_a_job_is_bounded_as_ever() -> None:

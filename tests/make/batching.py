@@ -69,6 +69,8 @@ class Engine:
         self.posts: list[dict[str, Any]] = []
         self.gets: list[str] = []
         self.headers: list[dict[str, str]] = []
+        self.asked: list[dict[str, str]] = []
+        """Headers of what was only asked, without a load."""
         self.most_together = 0
         self.open = 0
         self._waiting: list[Sequence] = []
@@ -137,6 +139,7 @@ def _handler(engine: Engine) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             engine.gets.append(self.path)
+            engine.asked.append(dict(self.headers.items()))
             if self.path == "/v1/models":
                 self._answer(200, json.dumps({"data": [{"id": "ours/tiny-7b", "owned_by": costs.owner}]}))
             elif self.path == "/metrics" and costs.metrics:

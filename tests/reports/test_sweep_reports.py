@@ -17,6 +17,8 @@ from collectors.load.plan import Account, Plan
 from diagnose.given import given_by
 from diagnose.result import Result
 from diagnose.sweep_judging import Seen, judged
+from heuristics.advice.actions import advise
+from heuristics.advice.advice import Action
 from heuristics.model_shape import ModelShape
 from reports import as_markdown, as_text
 from tests.golden_files import compare, settled
@@ -36,7 +38,7 @@ def step_s(batch: int) -> float:
 
 
 def answered(**changes: Any) -> Result:
-    """A sweep of an engine that runs ``MOST`` together."""
+    """A sweep of an engine that runs ``most`` together, ``MOST`` unless it is changed; as is ``step_s``."""
     plan = Plan(level_s=8.0)
     account = Account(plan)
     driven = Driven(answer=Exchange(), cpu_s=1.25, wall_s=71.5, stopped=changes.get("stopped"))
@@ -45,10 +47,10 @@ def answered(**changes: Any) -> Result:
     for offered in BATCHES:
         played = Played(
             offered=offered,
-            step_s=step_s,
+            step_s=changes.get("step_s", step_s),
             prompt_s=0.004,
             output_tokens=128,
-            most=MOST,
+            most=changes.get("most", MOST),
             until_s=8.0,
             now_s=now_s,
             usage=changes.get("usage", True),
@@ -90,6 +92,52 @@ def test_the_contract() -> None:
         assert level["step_s"] == pytest.approx(step_s(round(level["batch"])), rel=0.01)
         assert set(level["phases"]) == {"prefill", "decode"}
     assert found["sweep"]["failures"] == [{"reason": "HTTP 500", "count": 1}]
+
+
+def test_a_larger_batch_is_advised_only_beyond_what_was_swept() -> None:
+    """It is of the fastest level, whose batch ran: nobody is told to run what was run."""
+    found = answered(most=1024).to_dict()
+    advised = {item["action"]: item for item in found["advice"]}
+    assert found["sweep"]["fastest_at_once"] == 64
+    assert advised["larger_batch"]["text"].startswith("more at once than the 64 of the largest level swept")
+    assert advised["larger_batch"]["figures"]["batch"] == pytest.approx(64.0)
+    assert advised["larger_batch"]["figures"]["target_batch"] > 64.0
+    assert "which was not swept" in advised["larger_batch"]["assumptions"][0]
+    assert found["verdict"]["limits"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "fastest", "reason"),
+    [
+        ({}, 32, "of 64 requests at once 32 ran together"),
+        ({"most": 1024, "step_s": lambda batch: 6.2e-3 * max(1.0, batch / 16.0)}, 16, "more gained little"),
+        ({"most": 1024, "stopped": "the server's process ended"}, 64, "the server's process ended"),
+    ],
+)
+def test_where_a_larger_batch_was_measured_or_held_back_none_is_advised(
+    changes: dict[str, Any], fastest: int, reason: str
+) -> None:
+    result = answered(**changes)
+    found = result.to_dict()
+    assert found["sweep"]["fastest_at_once"] == fastest
+    assert "larger_batch" not in {item["action"] for item in found["advice"]}
+    withheld = {item["action"]: item["reason"] for item in found["advice_withheld"]}
+    assert reason in withheld["larger_batch"]
+    assert f"fastest: {fastest} at once, " in " ".join(str(result).split())
+    assert f"What would help at {fastest} at once" in str(result)
+    assert f"### What would help at {fastest} at once" in as_markdown.render(result.diagnosis)
+
+
+def test_advice_is_that_of_the_fastest_level() -> None:
+    """Its figures are the level's, not those of the mean over the levels."""
+    found = answered(most=1024)
+    sweep = found.diagnosis.sweep
+    assert sweep is not None
+    assert sweep.fastest.judgement is not None
+    of_level, _ = advise(sweep.fastest.judgement, sweep.fastest.phases)
+    same = {item.action: item.figures for item in of_level if item.action is not Action.LARGER_BATCH}
+    assert same
+    assert {a.action: a.figures for a in found.diagnosis.advice if a.action is not Action.LARGER_BATCH} == same
 
 
 @pytest.mark.parametrize("width", [20, 60, 80, 100])
