@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from diagnose.measurements import Measurements
     from diagnose.stated import Number
 
+SHORTEST_INTERVAL_S = 0.005
+"""Between reads of the threads' clocks: the kernel moves them on every few milliseconds."""
+
 
 def analyze(
     files: Path | Iterable[Path],
@@ -414,7 +417,13 @@ def _look(
 ) -> Look:
     from diagnose.live import Look, credential_of
 
-    stated = {} if interval is None else {"slice_s": scaled("interval", interval, 1.0) or 0.0}
+    slice_s = scaled("interval", interval, 1.0)
+    if slice_s is not None and slice_s < SHORTEST_INTERVAL_S:
+        raise DiagnoseError(
+            f"an interval of {interval} s would take more than the job: at least {SHORTEST_INTERVAL_S}",
+            hint="--interval 0.05",
+        )
+    stated = {} if slice_s is None else {"slice_s": slice_s}
     return Look(
         url=url,
         credential=credential_of(api_key_env),
