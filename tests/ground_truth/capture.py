@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from collectors.calibration.machine import this_machine
 from collectors.dump import Interrupt
 from diagnose.live import Look
 from diagnose.watching import record_only
@@ -138,6 +139,8 @@ def attach(job: JobProcess, folder: Path) -> None:
 def machine(device: str) -> dict[str, Any]:
     """What this machine is, without its name."""
     found: dict[str, Any] = {"cores": os.cpu_count(), "taken": time.strftime("%Y-%m-%d")}
+    if device == "cpu":
+        found["last_level_cache_bytes"] = this_machine().last_level_cache_bytes
     if device == "cuda":
         asked = "name,driver_version,memory.total,clocks.max.sm,clocks.max.mem,power.limit,vbios_version"
         answer = subprocess.run(

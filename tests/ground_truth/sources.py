@@ -92,6 +92,7 @@ def _given(
                 flops_per_s={Dtype.FP32: figures["flops_per_s"]},
                 dtype=Dtype.FP32,
                 source="measured in the same run",
+                last_level_cache_bytes=machine["machine"].get("last_level_cache_bytes"),
             )
         )
     else:

@@ -57,3 +57,10 @@ def test_intervals_hold_the_rate_and_narrow_with_the_count(hits: int, count: int
     if count:
         assert low <= hits / count <= high
         assert interval(10 * hits, 10 * count)[1] - interval(10 * hits, 10 * count)[0] < high - low
+
+
+def test_the_corners_on_a_cpu_are_all_told() -> None:
+    found = [a for a in answers() if a.machine == "cpu" and a.reading == "all"]
+    assert len(found) >= 6
+    assert {a.truth.regime for a in found} == {"memory", "compute", "latency"}
+    assert all(a.right for a in found), [(a.workload, a.regime) for a in found if not a.right]
