@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -160,6 +161,9 @@ def test_workers_of_a_program_lead_to_it(tmp_path: Path) -> None:
         assert program.stdout is not None
         try:
             worker = int(program.stdout.readline())
+            until_s = time.monotonic() + 30.0
+            while b"multiprocessing" not in Path(f"/proc/{worker}/cmdline").read_bytes() and time.monotonic() < until_s:
+                time.sleep(0.01)  # between its fork and its exec it bears the parent's name
             assert find(worker, PROC).root.pid == program.pid
         finally:
             program.terminate()
