@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from collectors.dump import Interrupt, Progress
-from diagnose.given import Path, given_by, model_named, scaled, whole
+from diagnose.given import Path, given_by, model_named, scaled
 from diagnose.pipeline import diagnose_files
 from diagnose.result import Result
 from heuristics.errors import DiagnoseError
 
 if TYPE_CHECKING:
-    from collectors.load.plan import Plan
     from diagnose.live import Look
     from diagnose.measurements import Measurements
     from diagnose.stated import Number
@@ -228,18 +227,21 @@ def sweep(
         DiagnoseError: an option makes no sense, or the server does not answer as such a server does.
     """
     from diagnose.live import Look, credential_of
+    from diagnose.sweep_plan import plan_of
     from diagnose.sweeping import Terms
     from diagnose.sweeping import sweep as swept
 
     plan = plan_of(
-        batches=batches,
-        prompt_tokens=prompt_tokens,
-        output_tokens=output_tokens,
-        level_seconds=level_seconds,
-        max_requests=max_requests,
-        max_tokens=max_tokens,
-        max_seconds=max_seconds,
-        timeout=timeout,
+        {
+            "batches": batches,
+            "prompt_tokens": prompt_tokens,
+            "output_tokens": output_tokens,
+            "level_seconds": level_seconds,
+            "max_requests": max_requests,
+            "max_tokens": max_tokens,
+            "max_seconds": max_seconds,
+            "timeout": timeout,
+        }
     )
     look = Look(
         url=metrics_url,
@@ -261,38 +263,6 @@ def sweep(
 
 def _untold(_: str) -> None:
     """Nobody wants to know."""
-
-
-def plan_of(
-    *,
-    batches: str | Sequence[int] | None = None,
-    prompt_tokens: float | str | None = None,
-    output_tokens: float | str | None = None,
-    level_seconds: float | str | None = None,
-    max_requests: float | str | None = None,
-    max_tokens: float | str | None = None,
-    max_seconds: float | str | None = None,
-    timeout: float | str | None = None,
-) -> Plan:
-    """The load that ``sweep`` sends with these options.
-
-    Raises:
-        DiagnoseError: one of them makes no sense.
-    """
-    from collectors.load.plan import Plan, batches_of
-
-    stated = {
-        "batches": None if batches is None else batches_of(batches),
-        "prompt_tokens": None if prompt_tokens is None else whole("prompt_tokens", prompt_tokens),
-        "output_tokens": None if output_tokens is None else whole("output_tokens", output_tokens),
-        "max_requests": None if max_requests is None else whole("max_requests", max_requests),
-        "max_tokens": None if max_tokens is None else whole("max_tokens", max_tokens),
-        "level_s": scaled("level_seconds", level_seconds, 1.0),
-        "max_seconds": scaled("max_seconds", max_seconds, 1.0),
-        "timeout_s": scaled("timeout", timeout, 1.0),
-    }
-    chosen: dict[str, Any] = {name: value for name, value in stated.items() if value is not None}
-    return Plan(**chosen).checked()
 
 
 def roofline(

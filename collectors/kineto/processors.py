@@ -42,7 +42,7 @@ def read(dump: Dump) -> Contents:
     Raises:
         UnreadableDump: it is no trace.
     """
-    content = b""
+    content = bytearray()
     for chunk in dump.chunks():
         content += chunk
         if len(content) > LARGEST_BYTES:

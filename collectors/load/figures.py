@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -187,13 +187,7 @@ def _spread(values: Array) -> Spread | None:
 def _clipped(interval: Interval, window: tuple[float, float], guard_s: float) -> Interval:
     """Within the window; behind the time that a prompt may have taken where some were waiting."""
     begin_s = interval.begin_s + (guard_s if interval.waiting else 0.0)
-    return Interval(
-        begin_s=max(begin_s, window[0]),
-        end_s=min(interval.end_s, window[1]),
-        decoding=interval.decoding,
-        waiting=interval.waiting,
-        freed=interval.freed,
-    )
+    return replace(interval, begin_s=max(begin_s, window[0]), end_s=min(interval.end_s, window[1]))
 
 
 def _pieces(interval: Interval, begun: Sequence[Exchange], each: Sequence[float], prompt_tokens: float) -> list[Piece]:

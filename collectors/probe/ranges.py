@@ -28,14 +28,14 @@ def pair(torch: Any, *, on_gpu: bool) -> tuple[Push, Pop] | None:
     try:
         nvtx = import_module("nvtx")
         return nvtx.push_range, nvtx.pop_range
-    except Exception:
+    except Exception:  # not installed, or its library does not load: torch has ranges too
         pass
     if not on_gpu:
         return None
     try:
         torch.cuda.nvtx.range_push("diagnose")
         torch.cuda.nvtx.range_pop()
-    except Exception:
+    except Exception:  # torch without NVTX: a range is a comfort, and the measurement goes on without
         return None
     return torch.cuda.nvtx.range_push, torch.cuda.nvtx.range_pop
 

@@ -18,6 +18,10 @@ WATCH_S = 10.0
 VERDICT_LINES = 4
 WIDTH = 78
 """Columns of the verdict's lines, which stand two further in."""
+BUSY = (
+    "other work keeps this machine busy: its roofs may be measured too low, and a job built for memory or arithmetic "
+    "may well be found waiting for a processor; try again when it is idle"
+)
 
 
 @click.command(name="demo", epilog="Example: diagnose demo")
@@ -38,12 +42,6 @@ def command(for_: float, cpu: bool) -> None:
         REGIMES, start=lambda regime: running(regime, device=device), watch=lambda pid: attach(pid, for_=for_)
     ):
         click.echo("\n".join(["", *lines]))
-
-
-BUSY = (
-    "other work keeps this machine busy: its roofs may be measured too low, and a job built for memory or arithmetic "
-    "may well be found waiting for a processor; try again when it is idle"
-)
 
 
 def calibrated() -> None:

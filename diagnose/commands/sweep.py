@@ -41,12 +41,10 @@ def command(target: str, dry_run: bool, format_: str, output: str | None, no_col
 
     if dry_run:
         from diagnose.live import credential_of
+        from diagnose.sweep_plan import plan_of
         from diagnose.sweeping import stated
 
-        named = ("batches", "prompt_tokens", "output_tokens", "level_seconds")
-        limits = ("max_requests", "max_tokens", "max_seconds", "timeout")
-        plan = api.plan_of(**{name: options[name] for name in (*named, *limits)})
-        lines = stated(target, plan, credential=credential_of(options["api_key_env"]) is not None)
+        lines = stated(target, plan_of(options), credential=credential_of(options["api_key_env"]) is not None)
         write("\n".join([*lines, "Nothing was sent."]) + "\n", output)
         return
     with first_judges() as interrupt:

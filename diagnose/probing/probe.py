@@ -22,7 +22,7 @@ from diagnose.probing.arguments import (
     plan_of,
     torch_itself,
 )
-from diagnose.probing.cases import Measured, judged
+from diagnose.probing.cases import Measured, judged, step_s
 from diagnose.probing.roofs import CudaDevice, Processors
 from diagnose.probing.whole import diagnosis_of
 from diagnose.result import Result
@@ -184,7 +184,4 @@ def _window(torch: Any, measured: Measured, backend: Backend) -> Window:
     from collectors.probe.window import traced
 
     timing = next(t for t in measured.timings if t.batch == measured.batch)
-    run = timing.replay or timing.run
-    from diagnose.probing.cases import step_s
-
-    return traced(torch, run, backend, step_s(timing))
+    return traced(torch, timing.replay or timing.run, backend, step_s(timing))

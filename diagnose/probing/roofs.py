@@ -24,7 +24,7 @@ class Processors:
         self._dtype = dtype
         stored = load(machine)
         self._stored = None if isinstance(stored, NoCalibration) else stored
-        stated = given.part is not None or (given.bandwidth_bytes_per_s is not None and given.flops_per_s is not None)
+        stated = given.bandwidth_bytes_per_s is not None and given.flops_per_s is not None
         measures = calibrate or (calibrate is None and self._stored is None and not stated)
         self._brief = BriefCalibration(torch, ("fp32",) if dtype is None else (dtype.value,)) if measures else None
 

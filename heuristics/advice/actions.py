@@ -54,7 +54,8 @@ def advise(
     job = job_of(whole, phases or {})
     if isinstance(job, str):
         return (), ()
-    said = [action.advise(replace(job, sweep=sweep)) for action in ACTIONS]
+    job = replace(job, sweep=sweep)
+    said = [action.advise(job) for action in ACTIONS]
     given = sorted((s for s in said if isinstance(s, Advice)), key=lambda a: -(a.predicted_speedup or 0.0))
     withheld = [s for s in said if isinstance(s, Withheld)]
     withheld += [Withheld(action=a.action, reason="five others are predicted to gain more") for a in given[MOST:]]

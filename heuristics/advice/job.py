@@ -91,6 +91,18 @@ class Job:
         return Limit.KV_CAPACITY in self.limits and ((self.waiting or 0.0) >= 1.0 or preempted)
 
     @property
+    def cache_why(self) -> str:
+        """Why a smaller cache helps, a template of ``more`` and ``part``: room where that is wanted, else bytes."""
+        if self.wants_room:
+            return "the cache is full: {more:number} times the sequences fit"
+        return "the cache is {part:percent} of the bytes of a step"
+
+    @property
+    def to_fill(self) -> tuple[str, ...]:
+        """What is assumed of the requests where room is won for more of them."""
+        return ("enough requests wait to fill it",) if self.wants_room else ()
+
+    @property
     def starved(self) -> float:
         """Part of the time in which processors that run the model were others', or held back by a quota."""
         host = self.whole.host or self.case.host

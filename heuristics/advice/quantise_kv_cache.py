@@ -41,21 +41,13 @@ def advise(job: Job) -> Advice | Withheld:
     if part < LEAST_PART and not full:
         return Withheld(action=Action.QUANTISE_KV_CACHE, reason=f"the cache is only {part:.0%} of the bytes of a step")
     more = bits / EIGHT if job.wants_room else 1.0
-    why = (
-        "the cache is full: {more:number} times the sequences fit"
-        if job.wants_room
-        else "the cache is {part:percent} of the bytes of a step"
-    )
     return job.advised(
         Action.QUANTISE_KV_CACHE,
         job.measured.predict(lambda step: _narrowed(step, more)),
         "a KV cache of 8 bits, now {bits:number}",
-        why,
+        job.cache_why,
         figures={"bits": bits, "part": part, "more": more},
-        assumptions=(
-            "the quality holds",
-            *(("enough requests wait to fill it",) if job.wants_room else ()),
-        ),
+        assumptions=("the quality holds", *job.to_fill),
     )
 
 

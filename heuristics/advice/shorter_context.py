@@ -39,21 +39,13 @@ def advise(job: Job) -> Advice | Withheld:
     if part < LEAST_PART and not full:
         return Withheld(action=Action.SHORTER_CONTEXT, reason=f"the cache is only {part:.0%} of the bytes of a step")
     more = 1.0 / KEPT if job.wants_room else 1.0
-    why = (
-        "the cache is full: {more:number} times the sequences fit"
-        if job.wants_room
-        else "the cache is {part:percent} of the bytes of a step"
-    )
     return job.advised(
         Action.SHORTER_CONTEXT,
         job.measured.predict(lambda step: _shortened(step, more)),
         "half the context: {then_context_tokens:count} tokens a sequence, now {context_tokens:count}",
-        why,
+        job.cache_why,
         figures={"context_tokens": context, "then_context_tokens": KEPT * context, "part": part, "more": more},
-        assumptions=(
-            "the answers do not need what is cut",
-            *(("enough requests wait to fill it",) if job.wants_room else ()),
-        ),
+        assumptions=("the answers do not need what is cut", *job.to_fill),
     )
 
 
