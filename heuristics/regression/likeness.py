@@ -1,0 +1,45 @@
+"""Like against like: which traits two sessions must share before their speeds may be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from heuristics.regression.session import Session
+
+TRAITS: Mapping[str, str] = {
+    "workload": "workload",
+    "gpu": "device",
+    "engine": "engine",
+    "engine_version": "engine version",
+    "model": "model",
+    "dtype": "dtype",
+    "parallelism": "parallelism",
+    "measured_by": "way of measuring",
+    "driver": "driver",
+    "host": "host",
+}
+"""What makes two runs alike, with the words for it."""
+
+LENIENT = frozenset({"engine_version", "driver", "host"})
+"""Where one of the two does not state these, they are taken to be alike. The others must be known on both sides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A trait in which two sessions differ; None where one does not state it."""
+
+    trait: str
+    baseline: str | None
+    current: str | None
+
+
+def differences(baseline: Session, current: Session, across: frozenset[str] = frozenset()) -> list[Difference]:
+    """The traits in which two sessions are not alike, without those that may differ."""
+    found = []
+    for trait in TRAITS:
+        before, now = baseline.identity.get(trait), current.identity.get(trait)
+        unknown = trait in LENIENT and (before is None or now is None)
+        if trait not in across and before != now and not unknown:
+            found.append(Difference(trait=trait, baseline=before, current=now))
+    return found

@@ -1,0 +1,86 @@
+"""One independent run as the statistics see it: a median per metric, who it was, and whether its host was well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from heuristics.regression.metrics import METRICS, ROOF
+from heuristics.vocabulary import Cause, Regime, Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A metric in one session: the median over its windows, and the windows where they were kept. SI units."""
+
+    value: float
+    windows: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What may have slowed a host down beside the job.
+
+    ``throttled``: limits of power or heat that held the clocks. ``other_processes`` on the busiest device,
+    ``other_busy_cores`` of the host, both without the job's own.
+    """
+
+    throttled: frozenset[str] = frozenset()
+    sm_clock_hz: float | None = None
+    power_limit_w: float | None = None
+    other_processes: int | None = None
+    other_busy_cores: float | None = None
+    wait_fraction: float | None = None
+    """Of the time in which its busiest thread wanted a CPU, the part that it waited for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A verdict, reduced to what is compared.
+
+    ``identity`` has a text for each trait that makes runs alike (``likeness.TRAITS``), None where it is not known.
+    ``data`` names what was measured: the same for a dump that was judged twice. ``verdict`` is the whole JSON.
+    """
+
+    name: str
+    created_at: str | None
+    data: str
+    identity: Mapping[str, str | None]
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    regime: Regime | None = None
+    cause: Cause | None = None
+    confidence: float = 0.0
+    shares: Mapping[Share, float] | None = None
+    health: Health = field(default_factory=Health)
+    verdict: Mapping[str, Any] = field(default_factory=dict)
+
+    def figure(self, metric: str) -> float | None:
+        """The session's value of a metric, where it is a positive number, which a ratio needs."""
+        found = self.figures.get(metric)
+        return found.value if found is not None and found.value > 0.0 else None
+
+
+def figures_of(measured: Mapping[str, float], samples: Mapping[str, tuple[float, ...]]) -> dict[str, Figure]:
+    """Each metric's session value: the median of its windows, else what was measured over the whole."""
+    found = {}
+    for metric in METRICS:
+        if windows := samples.get(metric.name):
+            found[metric.name] = Figure(value=median(windows), windows=windows)
+        elif metric.name in measured:
+            found[metric.name] = Figure(value=measured[metric.name])
+    roof = _roof(measured, samples)
+    if roof is not None:
+        found[ROOF] = roof
+    return found
+
+
+def _roof(measured: Mapping[str, float], samples: Mapping[str, tuple[float, ...]]) -> Figure | None:
+    """Of both peaks, the fraction of the one that more is used of."""
+    fractions = [name for name in ("bandwidth_fraction", "compute_fraction") if name in measured]
+    if not fractions:
+        return None
+    nearest = max(fractions, key=lambda name: measured[name])
+    windows = samples.get(nearest, ())
+    return Figure(value=median(windows) if windows else measured[nearest], windows=windows)
