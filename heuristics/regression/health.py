@@ -41,9 +41,10 @@ def guards(current: Session, sessions: Sequence[Session]) -> list[Guard]:
     found = []
     if unusual := now.throttled - usual_throttling(sessions):
         found.append(Guard(name="throttled", current=", ".join(sorted(unusual))))
-    lowest = _least(sessions, lambda h: h.sm_clock_hz)
-    if now.sm_clock_hz is not None and lowest is not None and now.sm_clock_hz < (1.0 - SLOWER_CLOCKS) * lowest:
-        found.append(Guard(name="sm_clock_hz", current=now.sm_clock_hz, baseline=lowest))
+    for name, clock in sorted(now.clocks.items()):
+        lowest = min((s.health.clocks[name] for s in sessions if name in s.health.clocks), default=None)
+        if lowest is not None and clock < (1.0 - SLOWER_CLOCKS) * lowest:
+            found.append(Guard(name=f"clocks.{name}", current=clock, baseline=lowest))
     cap = _least(sessions, lambda h: h.power_limit_w)
     if now.power_limit_w is not None and cap is not None and now.power_limit_w < (1.0 - LOWER_CAP) * cap:
         found.append(Guard(name="power_limit_w", current=now.power_limit_w, baseline=cap))

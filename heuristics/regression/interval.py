@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
-
 USUAL_SPREAD = 0.02
 """Deviation between sessions that is expected before any is seen: quiet hosts show 1 %, busy ones 3 to 4 %."""
 
 USUAL_WEIGHT = 2
-"""Sessions that the expectation counts for: eight alone may agree by luck, and the next one then looks like a change."""
+"""Sessions that the expectation counts for: eight alone may agree by luck, and the next then looks like a change."""
 
 MOST_FREEDOM = 9
 """Degrees of freedom that are used at most: sessions have heavier tails than normal noise, however many there are."""

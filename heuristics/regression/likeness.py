@@ -10,6 +10,7 @@ from heuristics.regression.session import Session
 TRAITS: Mapping[str, str] = {
     "workload": "workload",
     "gpu": "device",
+    "devices": "devices",
     "engine": "engine",
     "engine_version": "engine version",
     "model": "model",
@@ -21,7 +22,7 @@ TRAITS: Mapping[str, str] = {
 }
 """What makes two runs alike, with the words for it."""
 
-LENIENT = frozenset({"engine_version", "driver", "host"})
+LENIENT = frozenset({"devices", "parallelism", "engine_version", "driver", "host"})
 """Where one of the two does not state these, they are taken to be alike. The others must be known on both sides."""
 
 

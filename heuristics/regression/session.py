@@ -28,7 +28,8 @@ class Health:
     """
 
     throttled: frozenset[str] = frozenset()
-    sm_clock_hz: float | None = None
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    """By the name they are told under."""
     power_limit_w: float | None = None
     other_processes: int | None = None
     other_busy_cores: float | None = None

@@ -1,7 +1,7 @@
 """How often the gate is right, on nights made up: shifts between sessions, heavy tails, hosts that drift.
 
-``python -m tests.heuristics.regression.simulation [NIGHTS]`` prints the table of docs/check.md. Nothing here is shared with the
-gate: sessions are drawn, handed over as verdicts' figures, and the answers counted.
+``python -m tests.heuristics.regression.simulation [NIGHTS]`` prints the table of docs/check.md. Nothing here is shared
+with the gate: sessions are drawn, handed over as verdicts' figures, and the answers counted.
 """
 
 from __future__ import annotations
