@@ -1,7 +1,7 @@
-"""A baseline on disk: ``*.jsonl`` files of a folder, one verdict a line. Lines are appended, and never rewritten but by ``prune``.
+"""A baseline on disk: ``*.jsonl`` files of a folder, one verdict a line, appended to and rewritten by ``prune`` alone.
 
-A folder that is committed merges without conflicts: lines are independent, their order does not matter, and the folder's
-``.gitattributes`` tells git to keep those of both sides.
+A folder that is committed merges without conflicts: lines are independent, their order does not matter, and the
+folder's ``.gitattributes`` tells git to keep those of both sides.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,10 +156,8 @@ def _locked(directory: str, how: int) -> Iterator[None]:
     except (OSError, ValueError) as error:
         raise DiagnoseError(f"{directory}: cannot be opened: {error}", hint=f"ls -ld {directory}") from error
     try:
-        try:
+        with suppress(OSError):
             fcntl.flock(handle, how)
-        except OSError:
-            pass
         yield
     finally:
         os.close(handle)
