@@ -16,7 +16,7 @@ from reports import sweep_text
 from reports.advice_text import title as advice_title
 from reports.advice_text import told
 from reports.batch_text import doubling
-from reports.lines import bullet, wrapped
+from reports.lines import bullet, painted, wrapped
 from reports.probe_text import table as probe_table
 from reports.probe_text import title as probe_title
 from reports.ranking_text import sections as ranking_sections
@@ -197,7 +197,7 @@ def _bar(verdict: Verdict, columns: int, colour: bool) -> str:
     cells = {share: int(exact[share]) for share in SHARES}
     for share in sorted(SHARES, key=lambda s: cells[s] - exact[s])[: whole - sum(cells.values())]:
         cells[share] += 1
-    bar = "".join(_painted(_FILL[share] * cells[share], _COLOUR[share], colour) for share in SHARES)
+    bar = "".join(painted(_FILL[share] * cells[share], _COLOUR[share], colour) for share in SHARES)
     return f"{bar}  {legend}"
 
 
@@ -387,8 +387,4 @@ def _abstained(whole: Judgement, columns: int) -> list[str]:
 
 
 def _bold(text: str, colour: bool) -> str:
-    return _painted(text, "1", colour)
-
-
-def _painted(text: str, code: str, colour: bool) -> str:
-    return f"\033[{code}m{text}\033[0m" if colour and text else text
+    return painted(text, "1", colour)

@@ -64,6 +64,7 @@ FORMATS: Mapping[str, Callable[[float], str]] = {
     "flops_per_s": lambda v: scaled(v, "FLOP/s"),
     "bytes": lambda v: scaled(v, "B"),
     "watts": lambda v: f"{v:.0f} W",
+    "joules": lambda v: f"{v:.3g} J",
 }
 
 
