@@ -1,0 +1,71 @@
+"""What is compared: a verdict's JSON as it was written, or any dump, which is then judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from os import fspath
+from typing import Any
+
+from collectors.dump import Dump
+from diagnose.given import Path
+from diagnose.result import Result
+from heuristics.errors import UnreadableDump
+
+MARK = '"diagnose.verdict/'
+MOST_BYTES = 1 << 27
+_HINT = "diagnose attach PID --format json -o verdict.json"
+
+
+def verdict_of(source: Path | Result | Mapping[str, Any], **options: Any) -> dict[str, Any]:
+    """The verdict's JSON of a file, of a result, or as it is.
+
+    A file is a verdict that was written as JSON, of several lines the last one (``attach --watch --format json``), or a
+    dump, which ``analyze`` then judges with ``options``.
+
+    Raises:
+        UnreadableDump: it is missing, empty, damaged, or no dump at all.
+    """
+    if isinstance(source, Result):
+        return source.to_dict()
+    if isinstance(source, Mapping):
+        return dict(source)
+    path = fspath(source)
+    dump = Dump(path=path)
+    try:
+        if not dump.head.strip():
+            raise UnreadableDump(path, "the file is empty", hint=_HINT)
+        if MARK not in dump.head_text or not dump.head_text.lstrip().startswith("{"):
+            return _judged(path, options)
+        text = b"".join(_bounded(dump)).decode("utf-8", "replace").strip()
+    finally:
+        dump.close()
+    return _last(path, text)
+
+
+def _judged(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    from diagnose.api import analyze
+
+    return analyze(path, **options).to_dict()
+
+
+def _bounded(dump: Dump) -> list[bytes]:
+    found, size = [], 0
+    for chunk in dump.utf8():
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise UnreadableDump(dump.path, f"larger than {MOST_BYTES:,} bytes: no verdict", hint=_HINT)
+        found.append(chunk)
+    return found
+
+
+def _last(path: str, text: str) -> dict[str, Any]:
+    for candidate in (text, text.rpartition("\n")[2]):
+        try:
+            found = json.loads(candidate)
+        except (ValueError, RecursionError) as error:
+            wrong = error
+            continue
+        if isinstance(found, dict):
+            return found
+    raise UnreadableDump(path, f"damaged: {str(wrong).splitlines()[0][:120]}", hint=_HINT)
