@@ -122,6 +122,8 @@ class Diagnosis:
     """The levels of a load that was put on the job meanwhile."""
     ranking: Ranking | None = None
     """The same devices as the batch grows."""
+    samples: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Some of ``measured``, by the same names, over short times one after another or step by step."""
     probe: Probe | None = None
     """A step function measured over batches, where that is what was judged."""
     warnings: tuple[str, ...] = ()

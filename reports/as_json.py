@@ -64,6 +64,7 @@ def to_dict(diagnosis: Diagnosis) -> Json:
     found |= {
         "roofs": _roofs(whole.roofs),
         "measured": _measured(whole),
+        **_samples(diagnosis),
         "environment": _environment(diagnosis),
         **_watching(diagnosis.subject),
         "evidence": _evidence(whole),
@@ -194,6 +195,12 @@ def _roofs(roofs: Roofs | None) -> Json | None:
 
 def _measured(judgement: Judgement) -> Json:
     return {name: rounded(value) for name, value in sorted(judgement.measured.items())}
+
+
+def _samples(diagnosis: Diagnosis) -> Json:
+    """Values over short times by their figure, where there are any."""
+    found = {name: [rounded(value) for value in values] for name, values in diagnosis.samples.items()}
+    return {"samples": found} if found else {}
 
 
 def _environment(diagnosis: Diagnosis) -> Json:

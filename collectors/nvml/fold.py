@@ -48,6 +48,18 @@ def observations(records: Iterable[Mapping[str, Any]]) -> list[Observation]:
     return found
 
 
+def activity_between(records: Iterable[Mapping[str, Any]], index: int, begin_s: float, end_s: float) -> Activity | None:
+    """GPM's activity of one device over the readings whose middle lies between two times; None without any."""
+    found = [
+        record
+        for record in records
+        if record.get("what") == "gpm"
+        and record.get("device") == index
+        and begin_s < record["t_s"] - 0.5 * record["window_s"] <= end_s
+    ]
+    return _activity(found) if found else None
+
+
 def _describe(known: dict[str, Any], record: Mapping[str, Any]) -> None:
     """The latest of each fact, but the most that shared the device at any time."""
     others = [v for v in (known.get("other_processes"), record.get("other_processes")) if v is not None]
