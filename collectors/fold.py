@@ -12,6 +12,7 @@ from collectors.engines import windows
 from collectors.engines.shapes import TORCH
 from collectors.engines.slots import COUNTER, SlotCounter
 from collectors.engines.spans import spans
+from collectors.host.machine import machine_of
 from collectors.model_files.record import shape_from_record
 from collectors.nvml import fold as nvml
 from collectors.prometheus import dcgm
@@ -67,6 +68,7 @@ class Fold:
     about: Record = field(default_factory=dict)
     calibration: Record | None = None
     overhead: Record = field(default_factory=dict)
+    machine: Record = field(default_factory=dict)
     scrapes: list[Snapshot] = field(default_factory=list)
     dcgm_scrapes: list[Snapshot] = field(default_factory=list)
     hosts: list[Record] = field(default_factory=list)
@@ -109,7 +111,7 @@ class Fold:
         elif what == "event":
             self.events.append(found["text"])
             self.ended = self.ended or bool(found.get("ended"))
-        elif what in ("job", "model", "about", "overhead"):
+        elif what in ("job", "model", "about", "overhead", "machine"):
             getattr(self, str(what)).update(found)
         elif what == "calibration" and "index" not in found:
             self.calibration = found
@@ -140,6 +142,7 @@ class Fold:
             model=shape,
             dtype=self._dtype(shape),
             roofs=roofs_of(self.calibration, self._dtype(shape)) if self.calibration and self._computes else None,
+            machine=machine_of(self.machine, self.hosts),
             windows=short,
         )
 

@@ -8,7 +8,7 @@ from collectors.dump import Contents
 from heuristics.model_shape import ModelShape
 from heuristics.observations import Observation
 from heuristics.roofs import Roofs
-from heuristics.subject import Subject
+from heuristics.subject import Machine, Subject
 from heuristics.vocabulary import Dtype
 
 Window = tuple[Observation, ...]
@@ -23,5 +23,6 @@ class Watched(Contents):
     model: ModelShape | None = None
     dtype: Dtype | None = None
     roofs: Roofs | None = None
+    machine: Machine | None = None
     windows: tuple[Window, ...] = ()
     """Short times, one after another, in which the job worked."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from collectors.engines.spans import MOST, SHORTEST_S, Span
-from collectors.nvml.fold import ACTIVE, GPM, activity_between
+from collectors.nvml.fold import GPM, activity_between
 from collectors.record import Record
 from collectors.watched import Window
+from heuristics.clocks import ACTIVE
 from heuristics.observations import Activity, LoadCurve, Observation, Serving
 
 

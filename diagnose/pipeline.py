@@ -43,7 +43,7 @@ def diagnose_files(
     warnings: list[str] = []
     failures: list[UnreadableDump] = []
     distinct = _once(paths)
-    for path in distinct:
+    for path, mark in distinct.items():
         dump = Dump(path=path, progress=progress, interrupt=interrupt or Interrupt())
         try:
             found = read(dump)
@@ -52,7 +52,7 @@ def diagnose_files(
             continue
         finally:
             dump.close()
-        files.append(SourceFile(path=path, kind=found.kind))
+        files.append(SourceFile(path=path, kind=found.kind, fingerprint=mark))
         contents.append(found)
         several = len(distinct) > 1
         warnings += [f"{path}: {text}" if several else text for text in found.warnings]
@@ -80,6 +80,7 @@ def _judged(
     watched = next((c for c in contents if isinstance(c, Watched)), None)
     given = stated if watched is None else _completed(stated, watched)
     subject = watched.subject if watched is not None else None
+    machine = watched.machine if watched is not None else None
     devices = judge_devices(observations, given)
     phases = judge_phases(observations, given)
     whole = whole_of(devices)
@@ -91,6 +92,7 @@ def _judged(
         kind=kind,
         whole=whole,
         subject=subject,
+        machine=machine,
         files=tuple(files),
         engine=(subject.engine if subject is not None else None) or (served.engine if served is not None else None),
         model=(subject.model if subject is not None else None) or _model(served, given),
@@ -139,18 +141,16 @@ def _completed(given: Given, watched: Watched) -> Given:
     )
 
 
-def _once(paths: Sequence[str]) -> list[str]:
-    """Paths without those whose content was given already."""
-    if len(paths) == 1:
-        return list(paths)
+def _once(paths: Sequence[str]) -> dict[str, str | None]:
+    """Paths and their fingerprints, without those whose content was given already."""
+    found: dict[str, str | None] = {}
     seen: set[str] = set()
-    kept = []
     for path in paths:
-        mark = fingerprint(path) or path
-        if mark not in seen:
-            seen.add(mark)
-            kept.append(path)
-    return kept
+        mark = fingerprint(path)
+        if (mark or path) not in seen:
+            seen.add(mark or path)
+            found[path] = mark
+    return found
 
 
 def _observations(
