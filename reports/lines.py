@@ -41,3 +41,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left
         return ("  " + "  ".join(laid[:shown])).rstrip()
 
     return [line(head), *map(line, rows)]
+
+
+def bold(text: str, colour: bool) -> str:
+    """Text that stands out, where the terminal has colours."""
+    return painted(text, "1", colour)
+
+
+def painted(text: str, code: str, colour: bool) -> str:
+    """Text in a colour of the terminal, by the number of its escape sequence."""
+    return f"\033[{code}m{text}\033[0m" if colour and text else text
