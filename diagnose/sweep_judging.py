@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from collectors.fold import fold
-from collectors.load import engine_batch, observed
+from collectors.load import engine_batch, observed, samples
 from collectors.load.driver import Driven
 from collectors.load.figures import Figures
 from collectors.load.level import LevelLoad
@@ -98,8 +98,13 @@ def judged(
         stopped=driven.stopped,
     )
     advice, withheld = advise_swept(sweep)
+    limits = limited(found, sweep)
+    latencies = samples.together(driven.levels)
     return replace(
-        limited(found, sweep),
+        limits,
+        whole=replace(limits.whole, measured={**limits.whole.measured, **latencies}),
+        samples=samples.samples(driven.levels),
+        workload=plan.workload(samples.measured_at(driven.levels)),
         engine=found.engine or name,
         model=found.model or served,
         warnings=(*_warnings(plan, driven, account, levels), *found.warnings),
@@ -140,7 +145,7 @@ def _pooled_batch(levels: list[_Level]) -> float | None:
 
 def _with(watched: Watched, every: list[Observation], window_s: float) -> Watched:
     subject = replace(watched.subject, window_s=window_s, sources=tuple(dict.fromkeys(o.source for o in every)))
-    return replace(watched, observations=tuple(every), subject=subject)
+    return replace(watched, observations=tuple(every), subject=subject, windows=())
 
 
 def _row(level: _Level, given: Given, name: str, model: str) -> SweepLevel:

@@ -43,10 +43,10 @@ class BusyClock:
 
     def restart(self) -> None:
         """Count from now on."""
-        begun_s = time.monotonic()
+        begun_s = time.thread_time()
         self._then = busy_s(self._root), time.process_time()
         self._then_s = time.monotonic()
-        self._due_s = self._then_s + max(APART_S, SPARING * (self._then_s - begun_s))
+        self._due_s = self._then_s + max(APART_S, SPARING * (time.thread_time() - begun_s))
         self._job_s = 0.0
 
     def told(self, job_s: float, *, last: bool = False) -> dict[str, float]:
