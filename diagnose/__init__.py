@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diagnose.api import analyze, attach, record, roofline, sweep, watch
+    from diagnose.checking import CheckResult, check
     from diagnose.measurements import Measurements
     from diagnose.probing.probe import ProbeResult, probe
     from diagnose.result import Result
+    from diagnose.running import CommandFailed
     from heuristics.errors import (
         DiagnoseError,
         NoSuchProcess,
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckResult",
+    "CommandFailed",
     "DiagnoseError",
     "Measurements",
     "NoSuchProcess",
@@ -39,6 +43,7 @@ __all__ = [
     "__version__",
     "analyze",
     "attach",
+    "check",
     "probe",
     "record",
     "roofline",
@@ -53,6 +58,9 @@ _HOMES = {
     "roofline": "diagnose.api",
     "sweep": "diagnose.api",
     "watch": "diagnose.api",
+    "CheckResult": "diagnose.checking",
+    "check": "diagnose.checking",
+    "CommandFailed": "diagnose.running",
     "Measurements": "diagnose.measurements",
     "ProbeResult": "diagnose.probing.probe",
     "probe": "diagnose.probing.probe",

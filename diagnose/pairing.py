@@ -95,10 +95,6 @@ class Pairing:
         if done is None:
             return None
         found = _reading(done, self._chosen, self.metric)
-        if self._chosen is not None and found.metric is not self._chosen:
-            raise DiagnoseError(
-                f"{command}: gave its {found.metric.label}, other runs gave {self._chosen.label}", hint=_HINT
-            )
         self._chosen = found.metric
         return found
 
