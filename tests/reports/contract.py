@@ -100,6 +100,41 @@ MEASURED: Schema = {
     },
 }
 
+SAMPLES: Schema = {
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 20,
+    "additionalProperties": {
+        "type": "array",
+        "items": {"type": "number", "minimum": 0},
+        "minItems": 1,
+        "maxItems": 1000,
+    },
+}
+
+ENVIRONMENT = record(
+    {},
+    {
+        "gpu": TEXT,
+        "driver": TEXT,
+        "engine_version": TEXT,
+        "dtype": TEXT,
+        "clocks": record({}, {"sm_hz": POSITIVE, "memory_hz": POSITIVE}),
+        "power_limit_w": POSITIVE,
+        "other_processes": {"type": "integer", "minimum": 1},
+        "throttled": listed({"enum": ["power_cap", "thermal"]}),
+        "host": record(
+            {},
+            {
+                "processor": TEXT,
+                "cores": POSITIVE,
+                "machine": {"type": "string", "pattern": "^[0-9a-f]{12}$"},
+                "other_busy_cores": {"type": "number", "minimum": 0},
+            },
+        ),
+    },
+)
+
 OPERATION = record(
     {
         "name": TEXT,
@@ -178,9 +213,10 @@ VERDICT_JSON = record(
         "subject": record(
             {
                 "kind": {"enum": ["process", "dump", "numbers"]},
-                "files": listed(record({"path": TEXT, "kind": TEXT})),
+                "files": listed(record({"path": TEXT, "kind": TEXT}, {"fingerprint": TEXT})),
                 "devices": listed(record({}, DEVICE["properties"])),
-            }
+            },
+            {"workload": TEXT},
         ),
         "window_s": nullable(NUMBER),
         "verdict": nullable(VERDICT),
@@ -191,7 +227,7 @@ VERDICT_JSON = record(
         },
         "roofs": nullable(ROOFS),
         "measured": MEASURED,
-        "environment": {"type": "object"},
+        "environment": ENVIRONMENT,
         "evidence": listed(EVIDENCE),
         "operations": listed(OPERATION),
         "headroom": {
@@ -208,6 +244,7 @@ VERDICT_JSON = record(
     },
     {
         "batch_doubling": BATCH_DOUBLING,
+        "samples": SAMPLES,
         "devices": listed(
             record({"index": {"type": "integer"}, "verdict": VERDICT, "roofs": nullable(ROOFS), "measured": MEASURED})
         ),
