@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diagnose.api import analyze, attach, record, roofline, sweep, watch
+    from diagnose.diffing import Difference, diff
     from diagnose.measurements import Measurements
     from diagnose.probing.probe import ProbeResult, probe
     from diagnose.result import Result
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DiagnoseError",
+    "Difference",
     "Measurements",
     "NoSuchProcess",
     "NotPermitted",
@@ -39,6 +41,7 @@ __all__ = [
     "__version__",
     "analyze",
     "attach",
+    "diff",
     "probe",
     "record",
     "roofline",
@@ -53,6 +56,8 @@ _HOMES = {
     "roofline": "diagnose.api",
     "sweep": "diagnose.api",
     "watch": "diagnose.api",
+    "Difference": "diagnose.diffing",
+    "diff": "diagnose.diffing",
     "Measurements": "diagnose.measurements",
     "ProbeResult": "diagnose.probing.probe",
     "probe": "diagnose.probing.probe",

@@ -6,6 +6,8 @@ import re
 import textwrap
 from collections.abc import Sequence
 
+from reports.words import printable
+
 
 def bullet(text: str, columns: int) -> list[str]:
     """A fact, indented."""
@@ -41,3 +43,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left
         return ("  " + "  ".join(laid[:shown])).rstrip()
 
     return [line(head), *map(line, rows)]
+
+
+def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """A table and an empty line after it."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(printable(cell).replace("|", "\\|") for cell in cells) + " |"
+
+    return [line(head), line(["---"] * len(head)), *(line(row) for row in body), ""]

@@ -42,7 +42,7 @@ def output_options(function: _Function) -> _Function:
 
 def emit(result: Result, *, format_: str, output: str | None, no_color: bool) -> None:
     """Write a result to standard output or a file; talk and progress go elsewhere."""
-    write(_rendered(result, format_, colour=output is None and not no_color and _coloured()), output)
+    write(_rendered(result, format_, colour=output is None and not no_color and coloured()), output)
 
 
 def write(text: str, output: str | None) -> None:
@@ -98,5 +98,6 @@ def _rendered(result: Result, format_: str, *, colour: bool) -> str:
     return render_text(result.diagnosis, width=width, colour=colour)
 
 
-def _coloured() -> bool:
+def coloured() -> bool:
+    """Whether standard output is a terminal that wants colour."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from heuristics.regression.health import OTHERS_CORES, SLOWER_CLOCKS, WAITING
 from heuristics.regression.likeness import TRAITS, Difference
 from heuristics.regression.loose import Json, mapping, number, numbers, text, words
-from heuristics.regression.moved import Circumstance, Group
+from heuristics.regression.moved import Circumstance, Group, Kind
 from heuristics.regression.session import Session
 
 ANOTHER_JOB = ("workload", "gpu", "devices", "engine", "model")
@@ -30,9 +30,16 @@ LOAD: Mapping[str, tuple[str, str, float]] = {
     "accepted_per_draft": ("tokens accepted a draft", "number", LOAD_NOISE),
     "weight_bytes_per_step": ("weights read a step", "bytes", WORK_NOISE),
     "kv_bytes_per_step": ("KV cache read a step", "bytes", LOAD_NOISE),
-    "flops_per_step": ("FLOPs a step", "number", WORK_NOISE),
+    "flops_per_step": ("arithmetic a step", "flops", WORK_NOISE),
 }
 """Fields of ``measured`` with label, unit and noise."""
+
+WORK = {
+    "weight_bytes_per_step": Kind.WEIGHTS,
+    "kv_bytes_per_step": Kind.KV_CACHE,
+    "flops_per_step": Kind.FLOPS,
+}
+"""Those that are a reason where they fit a share, and are not told twice."""
 
 _UNITS = (
     ("_bytes", "bytes"),

@@ -5,10 +5,10 @@ Everything is read from the verdicts' JSON, which others may have written or cut
 
 from __future__ import annotations
 
-from heuristics.regression.circumstances import LOAD, apart, circumstances, measured_apart
+from heuristics.regression.circumstances import LOAD, WORK, apart, circumstances, measured_apart
 from heuristics.regression.levels import levels_of
 from heuristics.regression.loose import Json, mapping, numbers
-from heuristics.regression.metrics import METRICS, ROOF
+from heuristics.regression.metrics import KERNEL_TIME, METRICS, ROOF
 from heuristics.regression.moved import Change, Moved
 from heuristics.regression.noise import relative_noise
 from heuristics.regression.parts import Noise, part_of, phases_of, relative
@@ -33,6 +33,7 @@ def difference(before: Session, after: Session) -> Moved:
     phases = phases_of(one, other, noise)
     kernels, operations = kernels_of(one, other), operations_of(one, other)
     around = circumstances(before, after)
+    fitting = reasons(one, other, whole, phases, kernels, around)
     levels, levels_by = levels_of(one, other)
     return Moved(
         before=before.name,
@@ -42,15 +43,15 @@ def difference(before: Session, after: Session) -> Moved:
         apart=apart(before, after),
         measured_apart=measured_apart(before, after),
         other_load=_other_load(one, other),
-        figures=_figures(before, after, noise),
+        figures=_figures(before, after, noise, without=() if kernels is None else (KERNEL_TIME.name,)),
         roofs=_roofs(one, other, noise),
         phases=phases,
         kernels=kernels,
         operations=operations,
         levels=levels,
         levels_by=levels_by,
-        circumstances=around,
-        reasons=reasons(one, other, whole, phases, kernels, around),
+        circumstances=tuple(c for c in around if WORK.get(c.name) not in {reason.kind for reason in fitting}),
+        reasons=fitting,
     )
 
 
@@ -69,12 +70,12 @@ def _noise(before: Session, after: Session) -> Noise:
     return of
 
 
-def _figures(before: Session, after: Session, noise: Noise) -> tuple[Change, ...]:
-    """The metrics that both have, in the reports' order."""
+def _figures(before: Session, after: Session, noise: Noise, without: tuple[str, ...]) -> tuple[Change, ...]:
+    """The metrics that both have, in the reports' order; kernel time is told with the kernels."""
     found = []
     for metric in METRICS:
         one, other = before.figure(metric.name), after.figure(metric.name)
-        if one is not None and other is not None and metric.name != ROOF:
+        if one is not None and other is not None and metric.name not in (ROOF, *without):
             found.append(relative(metric.name, metric.label, metric.unit, one, other, noise(metric.name)))
     return tuple(found)
 

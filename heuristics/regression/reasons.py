@@ -156,9 +156,8 @@ def _of_whole(time: Change, kernels: Rows | None, around: Sequence[Circumstance]
             if (after < before) is slower:
                 sentence = f"{{before:{circumstance.unit}}} → {{after:{circumstance.unit}}}"
                 yield _reason(Kind.CLOCKS, sentence, [before, after], subject=circumstance.label)
-        elif circumstance.name == "throttled":
-            if (after if slower else before) != "none":
-                yield _reason(Kind.THROTTLED, f"clocks held down {'now' if slower else 'before'}", [])
+        elif circumstance.name == "throttled" and (after if slower else before) != "none":
+            yield _reason(Kind.THROTTLED, f"clocks held down {'now' if slower else 'before'}", [])
     if kernels is not None and kernels.rows:
         first = kernels.rows[0]
         if first.moved_s * (time.by or 0.0) > 0.0 and abs(first.moved_s) > MUCH * abs(time.by or 0.0):
