@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diagnose.api import analyze, attach, record, roofline, sweep, watch
     from diagnose.checking import CheckResult, check
+    from diagnose.diffing import Difference, diff
     from diagnose.measurements import Measurements
     from diagnose.probing.probe import ProbeResult, probe
     from diagnose.result import Result
@@ -31,6 +32,7 @@ __all__ = [
     "CheckResult",
     "CommandFailed",
     "DiagnoseError",
+    "Difference",
     "Measurements",
     "NoSuchProcess",
     "NotPermitted",
@@ -44,6 +46,7 @@ __all__ = [
     "analyze",
     "attach",
     "check",
+    "diff",
     "probe",
     "record",
     "roofline",
@@ -61,6 +64,8 @@ _HOMES = {
     "CheckResult": "diagnose.checking",
     "check": "diagnose.checking",
     "CommandFailed": "diagnose.running",
+    "Difference": "diagnose.diffing",
+    "diff": "diagnose.diffing",
     "Measurements": "diagnose.measurements",
     "ProbeResult": "diagnose.probing.probe",
     "probe": "diagnose.probing.probe",

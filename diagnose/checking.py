@@ -6,27 +6,32 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from os import fspath
-from typing import Any
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
 
 from collectors.baseline import store
 from collectors.baseline.lines import Flaw
 from collectors.dump import Interrupt
 from collectors.verdict_json import session_of
+from diagnose import __version__
 from diagnose.check_policy import paired_policy_of, policy_of, settings
+from diagnose.diffing import Difference
 from diagnose.given import Path, scaled
 from diagnose.pairing import WARM_UP, Pairing
-from diagnose.result import Result
 from diagnose.running import TIMEOUT_S
 from diagnose.running import run as run_command
-from diagnose.sessions import verdict_of
+from diagnose.sessions import Source, verdict_of
 from heuristics.errors import DiagnoseError, UnreadableDump
+from heuristics.regression.difference import difference
 from heuristics.regression.gate import check as gate
-from heuristics.regression.gate import confirmed
+from heuristics.regression.gate import confirmed, most_usual
 from heuristics.regression.outcome import Check, Outcome, Why
 from heuristics.regression.paired import PairedCheck
 from heuristics.regression.policy import Policy
 from heuristics.regression.session import Session
+
+if TYPE_CHECKING:
+    import pandas
 
 UNFIT = frozenset({Why.SICK_HOST, Why.NO_WORK})
 """A session that shows these is no measure for later ones."""
@@ -42,6 +47,68 @@ class CheckResult:
     warnings: tuple[str, ...] = ()
     added: str | None = None
     """The file that the session was added to."""
+
+    def difference(self) -> Difference | None:
+        """What moved since the most usual of the like sessions, where the check came to a regression."""
+        found = self.check
+        if isinstance(found, PairedCheck) or found.outcome is not Outcome.REGRESSION:
+            return None
+        usual = most_usual(found)
+        return None if usual is None else Difference(difference(usual, found.current))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The check's JSON (schema ``diagnose.check/1``) as plain Python values."""
+        from reports.check_json import to_dict
+
+        found = to_dict(self.check, baseline=self._folder)
+        moved = self.difference()
+        return {
+            "schema": found.pop("schema"),
+            "tool_version": __version__,
+            "created_at": self.created_at,
+            **found,
+            "added_to": self.added,
+            "difference": None if moved is None else moved.to_dict(),
+            "warnings": [*self.warnings, *found["warnings"]],
+        }
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row a metric, columns as in the JSON's ``metrics``; of pairs, one row a pair."""
+        import pandas as pd
+
+        if isinstance(self.check, PairedCheck):
+            return pd.DataFrame({"a": self.check.a, "b": self.check.b})
+        return pd.DataFrame(self.to_dict()["metrics"])
+
+    def to_text(self, *, width: int = 80, colour: bool = False) -> str:
+        """The terminal's report; under a regression, what moved."""
+        from reports.check_text import render
+        from reports.lines import bold
+
+        text = render(self.check, width=width, colour=colour, baseline=self._folder)
+        moved = self.difference()
+        if moved is None:
+            return text
+        return "\n".join([text, bold("What moved", colour), *moved.brief(width=width, colour=colour)]) + "\n"
+
+    def to_markdown(self) -> str:
+        """For a comment; under a regression, what moved in full."""
+        from reports.check_markdown import render
+
+        from reports.diff_markdown import render as render_difference
+
+        moved = self.difference()
+        more = "" if moved is None else "\n" + render_difference(moved.moved, __version__)
+        return render(self.check, baseline=self._folder) + more
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    @property
+    def _folder(self) -> str:
+        from reports.check_next import FOLDER
+
+        return self.baseline or FOLDER
 
     @property
     def outcome(self) -> str:
@@ -100,7 +167,7 @@ class Against:
 
 
 def check(
-    current: Path | Result | Mapping[str, Any] | None = None,
+    current: Source | None = None,
     *,
     baseline: Path | None = None,
     workload: str | None = None,
@@ -216,7 +283,7 @@ def check(
 
 
 def _current(
-    current: Path | Result | Mapping[str, Any] | None,
+    current: Source | None,
     command: str | None,
     timeout_s: float,
     interrupt: Interrupt,
@@ -225,7 +292,7 @@ def _current(
     """The verdict to check, and what it is called."""
     if command is None:
         assert current is not None
-        name = "the current session" if isinstance(current, Result | Mapping) else fspath(current)
+        name = fspath(current) if isinstance(current, str | PathLike) else "the current session"
         return verdict_of(current, **options), name
     begun_s = time.monotonic()
     done = run_command(command, timeout_s=timeout_s, interrupt=interrupt)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from os import fspath
-from typing import Any
+from os import PathLike, fspath
+from typing import Any, Protocol
 
 from collectors.dump import Dump
 from diagnose.given import Path
-from diagnose.result import Result
 from heuristics.errors import UnreadableDump
 
 MARK = '"diagnose.verdict/'
@@ -17,7 +16,16 @@ MOST_BYTES = 1 << 27
 _HINT = "diagnose attach PID --format json -o verdict.json"
 
 
-def verdict_of(source: Path | Result | Mapping[str, Any], **options: Any) -> dict[str, Any]:
+class Told(Protocol):
+    """What the façade returns: a ``Result``, or one of a probe."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+Source = Path | Told | Mapping[str, Any]
+
+
+def verdict_of(source: Source, **options: Any) -> dict[str, Any]:
     """The verdict's JSON of a file, of a result, or as it is.
 
     A file is a verdict that was written as JSON, of several lines the last one (``attach --watch --format json``), or a
@@ -26,10 +34,10 @@ def verdict_of(source: Path | Result | Mapping[str, Any], **options: Any) -> dic
     Raises:
         UnreadableDump: it is missing, empty, damaged, or no dump at all.
     """
-    if isinstance(source, Result):
-        return source.to_dict()
     if isinstance(source, Mapping):
         return dict(source)
+    if not isinstance(source, str | PathLike):
+        return source.to_dict()
     path = fspath(source)
     dump = Dump(path=path)
     try:

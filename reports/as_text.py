@@ -15,8 +15,9 @@ from heuristics.vocabulary import Cause, Regime, Share
 from reports import sweep_text
 from reports.advice_text import title as advice_title
 from reports.advice_text import told
+from reports.bars import FILL, bar
 from reports.batch_text import doubling
-from reports.lines import bold, bullet, painted, wrapped
+from reports.lines import bold, bullet, wrapped
 from reports.probe_text import table as probe_table
 from reports.probe_text import title as probe_title
 from reports.ranking_text import sections as ranking_sections
@@ -30,9 +31,6 @@ LEADS = 0.45
 MOSTLY = 0.5
 MOST_ROWS = 6
 SHORTEST_NAME = 16
-
-_FILL = {Share.MEMORY: "█", Share.COMPUTE: "▒", Share.LATENCY: "·"}
-_COLOUR = {Share.MEMORY: "34", Share.COMPUTE: "33", Share.LATENCY: "35"}
 
 _NAMES = {
     Regime.MEMORY: "Memory-bound",
@@ -176,16 +174,11 @@ def _leaning(whole: Judgement, verdict: Verdict) -> str:
 def _bar(verdict: Verdict, columns: int, colour: bool) -> str:
     """The budget as cells, largest remainders first, and the shares in numbers; on narrow terminals these alone."""
     assert verdict.shares is not None
-    legend = "  ".join(f"{_FILL[share]} {share.value} {percent(verdict.shares[share])}" for share in SHARES)
+    legend = "  ".join(f"{FILL[share]} {share.value} {percent(verdict.shares[share])}" for share in SHARES)
     whole = min(BAR_CELLS, columns - len(legend) - 2)
     if whole < FEWEST_CELLS:
         return legend
-    exact = {share: verdict.shares[share] * whole for share in SHARES}
-    cells = {share: int(exact[share]) for share in SHARES}
-    for share in sorted(SHARES, key=lambda s: cells[s] - exact[s])[: whole - sum(cells.values())]:
-        cells[share] += 1
-    bar = "".join(painted(_FILL[share] * cells[share], _COLOUR[share], colour) for share in SHARES)
-    return f"{bar}  {legend}"
+    return f"{bar(verdict.shares, whole, colour)}  {legend}"
 
 
 def distance(whole: Judgement) -> str:

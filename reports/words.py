@@ -84,7 +84,9 @@ FORMATS: Mapping[str, Callable[[float], str]] = {
     "number": number,
     "bytes_per_s": lambda v: scaled(v, "B/s"),
     "flops_per_s": lambda v: scaled(v, "FLOP/s"),
+    "flops": lambda v: scaled(v, "FLOP"),
     "bytes": lambda v: scaled(v, "B"),
+    "hertz": lambda v: scaled(v, "Hz"),
     "watts": lambda v: f"{v:.0f} W",
     "joules": joules,
 }

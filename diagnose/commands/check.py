@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from diagnose.commands.interrupt import first_judges
 from diagnose.commands.options import roof_options
 from diagnose.commands.output import columns, output_options, to_terminal, write
+
+if TYPE_CHECKING:
+    from diagnose.checking import CheckResult
 
 
 @click.command(name="check", epilog="Example: diagnose check verdict.json --baseline baseline --workload decode-b8")
@@ -42,6 +46,7 @@ from diagnose.commands.output import columns, output_options, to_terminal, write
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     current: str | None,
     junit: str | None,
     github: bool,
@@ -79,12 +84,12 @@ def command(
     context.exit(result.exit_code)
 
 
-def _rendered(result: Any, format_: str, *, colour: bool) -> str:
+def _rendered(result: CheckResult, format_: str, *, colour: bool) -> str:
     if format_ == "json":
-        return str(result.to_json())
+        return json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if format_ == "markdown":
-        return str(result.to_markdown())
-    return str(result.to_text(width=columns(), colour=colour))
+        return result.to_markdown()
+    return result.to_text(width=columns(), colour=colour)
 
 
 def _say(line: str) -> None:

@@ -34,7 +34,12 @@ def tonight(tmp_path: Path, slower: float = 0.0, **changes: Any) -> str:
         (0.0, {"regime": "latency"}, "regression", 1),
         (0.15, {"environment": {"gpu": "NVIDIA A100"}}, "cannot_tell", 3),
         (0.15, {"environment": {"throttled": ["thermal"]}}, "cannot_tell", 3),
-        (0.0, {"samples": {"time_per_output_token_s": []}, "measured": {"time_per_output_token_s": None}}, "cannot_tell", 3),
+        (
+            0.0,
+            {"samples": {"time_per_output_token_s": []}, "measured": {"time_per_output_token_s": None}},
+            "cannot_tell",
+            3,
+        ),
     ],
 )
 def test_outcomes_and_codes(
