@@ -25,6 +25,8 @@ from reports.words import rounded
 ROOT = "diagnose"
 
 FLIPS = (Why.REGIME_FLIP, Why.CAUSE_FLIP)
+UNFIT = {Why.SICK_HOST, Why.NO_WORK}
+"""Where no figure of the session means anything."""
 
 
 class _State(StrEnum):
@@ -77,9 +79,9 @@ def _metric(answer: Check, seen: Check, c: Comparison) -> _Case:
         return _failed(case, answer, c.why)
     if answer.outcome is Outcome.CANNOT_TELL and c.metric is seen.primary:
         return _cannot_tell(case, answer)
-    if answer.outcome is Outcome.CANNOT_TELL or c.outcome is Outcome.CANNOT_TELL:
+    if c.outcome is Outcome.CANNOT_TELL:
         return _skipped(case, WHYS[c.why])
-    return case
+    return _skipped(case, brief(answer)) if UNFIT & set(answer.why) else case
 
 
 def _paired(answer: PairedCheck, seen: PairedCheck) -> Iterator[_Case]:
@@ -151,7 +153,7 @@ def _pair_figures(check: PairedCheck) -> Mapping[str, object]:
 
 
 def _suite(answer: Answer, name: str, created_at: str | None, cases: list[_Case], text: str) -> ET.Element:
-    stamp = {"timestamp": _legal(created_at)} if created_at else {}
+    stamp = {"timestamp": _legal(created_at[:19])} if created_at else {}
     suite = ET.Element("testsuite", {"name": _legal(name), **_counts(cases), **stamp})
     _properties(suite, {"outcome": answer.outcome.value, "exit_code": answer.outcome.exit_code})
     for case in cases:
@@ -164,7 +166,8 @@ def _suite(answer: Answer, name: str, created_at: str | None, cases: list[_Case]
                 found.text = _legal(text)
         if case.says:
             ET.SubElement(element, "system-out").text = _legal(case.says)
-    ET.SubElement(suite, "system-out").text = _legal(text)
+    if not any(case.state in (_State.FAILURE, _State.ERROR) for case in cases):
+        ET.SubElement(suite, "system-out").text = _legal(text)
     return suite
 
 
