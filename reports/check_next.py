@@ -67,7 +67,7 @@ def next_steps(answer: Answer, baseline: str = FOLDER) -> list[Step]:
 
 
 def _sessions(check: Check, seen: Check, baseline: str) -> Iterator[Step]:
-    if Why.NOT_CONFIRMED in check.why:
+    if Why.NOT_CONFIRMED in check.why and check.outcome is not Outcome.CANNOT_TELL:
         yield Step(
             text="the slow-down did not come again; should it return another night, compare in turns", command=IN_TURNS
         )
@@ -206,7 +206,7 @@ def _missing(check: Check) -> Iterator[Step]:
 
 def _paired(check: PairedCheck) -> Iterator[Step]:
     pairs = len(check.a)
-    if Why.NOT_CONFIRMED in check.why:
+    if Why.NOT_CONFIRMED in check.why and check.outcome is not Outcome.CANNOT_TELL:
         yield Step(
             text="the slow-down did not come again; more pairs would settle it", command=_pairs(check, 2 * pairs)
         )

@@ -26,6 +26,7 @@ from reports.check_words import (
     sign,
     state,
     turned,
+    unconfirmed,
 )
 from reports.paired_told import compared as in_turns
 from reports.paired_told import headline as paired_headline
@@ -88,7 +89,7 @@ def _headline(answer: Check, check: Check) -> tuple[str, str, str]:
         reasons = [_reason(why, check, moved) for why in check.why if why is not Why.UNCHANGED]
         first = reasons if any(text.startswith(moved) for text in reasons) else [*reasons, moved]
     if Why.NOT_CONFIRMED in answer.why:
-        first.append("the regression was not confirmed")
+        first.append(unconfirmed(answer.outcome))
     return "; ".join(filter(None, first)), _figures(check, gate), _expected(check, gate)
 
 
@@ -120,12 +121,12 @@ def _lacking(why: Why, check: Check, gate: Comparison | None) -> str:
     if why is Why.MISSING_METRIC:
         if check.primary is None and check.policy.metric is not None:
             return f"no metric is called {outside(check.policy.metric)}"
-        return f"{check.primary.label if check.primary is not None else 'a speed'} was not measured"
+        return "no speed was measured" if check.primary is None else f"{check.primary.label} was not measured"
     return WHYS[why]
 
 
 def _more(count: int) -> str:
-    return f", and {count} more" if count else ""
+    return f" (+{count} more)" if count else ""
 
 
 def _figures(check: Check, gate: Comparison | None) -> str:

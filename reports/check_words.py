@@ -177,6 +177,13 @@ def _amount(name: str, value: float | str | None) -> str:
     return percent(value) if name.endswith("_fraction") else number(value)
 
 
+def unconfirmed(outcome: Outcome) -> str:
+    """What a second session without a regression says of the first."""
+    if outcome is Outcome.CANNOT_TELL:
+        return "the regression could not be confirmed"
+    return "the regression was not confirmed"
+
+
 def settled(outcome: Outcome, why: Why) -> str:
     """The last word on a metric in a table: worse, better, alike, or why there is none."""
     if outcome is not Outcome.CANNOT_TELL:

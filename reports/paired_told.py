@@ -8,7 +8,7 @@ from statistics import median
 from heuristics.regression.outcome import Outcome, Why
 from heuristics.regression.paired import FEWEST_PAIRS, PairedCheck
 from reports.check_figures import change, figure, like, probability
-from reports.check_words import OUTCOMES, WHYS, flipped, outside, turned
+from reports.check_words import OUTCOMES, WHYS, flipped, outside, turned, unconfirmed
 from reports.words import percent
 
 MOST_PAIRS = 20
@@ -46,7 +46,7 @@ def _first(answer: PairedCheck, seen: PairedCheck) -> str:
     if not any(text.startswith(moved) for text in reasons):
         reasons.append(moved)
     if Why.NOT_CONFIRMED in answer.why:
-        reasons.append("the regression was not confirmed")
+        reasons.append(unconfirmed(answer.outcome))
     return "; ".join(filter(None, reasons))
 
 

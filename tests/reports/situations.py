@@ -148,6 +148,7 @@ SITUATIONS: Mapping[str, Callable[[], Check | PairedCheck]] = {
     "paired_flip": lambda: in_turns(flip=FLIPPED),
     "paired_slower_and_flipped": lambda: in_turns(0.2, flip=FLIPPED),
     "paired_noisy": lambda: in_turns(noise=20.0, pairs=6),
+    "paired_unsettled": lambda: in_turns(noise=6.0, pairs=6),
     "paired_hopeless": lambda: in_turns(noise=85.0, pairs=6),
     "paired_few": lambda: in_turns(0.1, pairs=4),
     "paired_none": lambda: in_turns(pairs=0),
