@@ -19,13 +19,16 @@ FOLDER = "DIR"
 
 IN_TURNS = "diagnose check --paired 'CMD_A' 'CMD_B'"
 MOST_PAIRS = 100
-LOOK: Mapping[str, str] = {
-    "throttled": "nvidia-smi -q -d PERFORMANCE",
-    "clocks": "nvidia-smi -q -d CLOCK",
-    "power_limit_w": "nvidia-smi -q -d POWER",
-    "other_processes": "nvidia-smi --query-compute-apps=pid,name --format=csv",
-    "other_busy_cores": "ps -eo pid,pcpu,comm --sort=-pcpu",
-    "wait_fraction": "ps -eo pid,pcpu,comm --sort=-pcpu",
+BEARABLE = 0.5
+"""A resolution beyond this is no offer."""
+
+_LOOK: Mapping[str, tuple[str, str]] = {
+    "throttled": ("what holds the clocks down", "nvidia-smi -q -d PERFORMANCE"),
+    "clocks": ("at which clocks the device runs", "nvidia-smi -q -d CLOCK"),
+    "power_limit_w": ("which power cap is set", "nvidia-smi -q -d POWER"),
+    "other_processes": ("who else is on the device", "nvidia-smi --query-compute-apps=pid,name --format=csv"),
+    "other_busy_cores": ("who keeps the cores busy", "ps -eo pid,pcpu,comm --sort=-pcpu"),
+    "wait_fraction": ("who keeps the cores busy", "ps -eo pid,pcpu,comm --sort=-pcpu"),
 }
 """By guard, what shows the culprit."""
 
@@ -64,7 +67,7 @@ def next_steps(answer: Answer, baseline: str = FOLDER) -> list[Step]:
 
 
 def _sessions(check: Check, seen: Check, baseline: str) -> Iterator[Step]:
-    if Why.NOT_CONFIRMED in check.why:
+    if Why.NOT_CONFIRMED in check.why and check.outcome is not Outcome.CANNOT_TELL:
         yield Step(
             text="the slow-down did not come again; should it return another night, compare in turns", command=IN_TURNS
         )
@@ -90,9 +93,11 @@ def _sessions(check: Check, seen: Check, baseline: str) -> Iterator[Step]:
 
 
 def _regression(check: Check, baseline: str) -> Iterator[Step]:
+    if check.batch is not None:
+        yield Step(text="the load was another one: measure under the same, or name it: --workload NAME")
     if check.confirmed_by is None:
         yield Step(
-            text="measure once more before it is believed: --confirm does with --run; or compare in turns",
+            text="measure once more before it is believed (--run with --confirm does), or compare in turns",
             command=IN_TURNS,
         )
     yield Step(text="what moved, step by step", command=f"diagnose diff BEFORE.json {_file(check)}")
@@ -120,7 +125,8 @@ def _too_few(check: Check, baseline: str) -> Iterator[Step]:
 def _unlike(check: Check, baseline: str) -> Iterator[Step]:
     yield from _across(check, baseline, "if that is what is under test, let it differ")
     yield Step(
-        text=f"else a baseline of these must grow first: {check.policy.sessions} nights", command=_add(check, baseline)
+        text=f"else a baseline of its own must grow first, {check.policy.sessions} nights",
+        command=_add(check, baseline),
     )
     yield Step(text="or compare the two versions on this machine", command=IN_TURNS)
 
@@ -150,9 +156,9 @@ def _unstated(apart: Difference) -> bool:
 
 
 def _sick(check: Check) -> Iterator[Step]:
-    looks = list(dict.fromkeys(LOOK[name] for g in check.guards if (name := g.name.split(".")[0]) in LOOK))
-    yield Step(text="measure again on a quiet host; this shows who disturbs it", command=looks[0] if looks else None)
-    yield from (Step(text="and", command=look) for look in looks[1:])
+    yield Step(text="measure again once the host is quiet")
+    for text, command in dict.fromkeys(_LOOK[name] for g in check.guards if (name := g.name.split(".")[0]) in _LOOK):
+        yield Step(text=text, command=command)
     yield Step(text="--allow-noisy counts the session all the same")
 
 
@@ -170,6 +176,8 @@ def _noisy(check: Check, baseline: str) -> Iterator[Step]:
         yield Step(
             text="sessions differ more than their windows: a quieter host, locked clocks, the same load each night"
         )
+    if gate.visible > BEARABLE:
+        return
     yield Step(
         text=f"or be content with seeing a slow-down of {percent(gate.visible)}",
         command=f"diagnose check {_file(check)} --baseline {baseline} --resolution {math.ceil(100.0 * gate.visible)}",
@@ -198,7 +206,7 @@ def _missing(check: Check) -> Iterator[Step]:
 
 def _paired(check: PairedCheck) -> Iterator[Step]:
     pairs = len(check.a)
-    if Why.NOT_CONFIRMED in check.why:
+    if Why.NOT_CONFIRMED in check.why and check.outcome is not Outcome.CANNOT_TELL:
         yield Step(
             text="the slow-down did not come again; more pairs would settle it", command=_pairs(check, 2 * pairs)
         )
@@ -214,9 +222,12 @@ def _paired(check: PairedCheck) -> Iterator[Step]:
             yield Step(text=f"about {wanted} pairs would do", command=_pairs(check, wanted))
         else:
             yield Step(text="more pairs hardly help: let each command run longer, on a quieter host")
-        yield Step(
-            text=f"or be content with ± {percent(math.expm1(half))}: --resolution {math.ceil(100.0 * math.expm1(half))}"
-        )
+        if half <= BEARABLE:
+            wide = math.expm1(half)
+            yield Step(
+                text=f"or be content with ± {percent(wide)}",
+                command=f"{_in_turns(check)} --resolution {math.ceil(100.0 * wide)}",
+            )
     elif Why.MISSING_METRIC in check.why:
         how, command = _MEASURE[check.metric.name]
         yield Step(text=f"{check.metric.label}: {how}", command=command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from heuristics.regression.likeness import TRAITS
 from heuristics.regression.outcome import Check, Comparison, Outcome, Role, Why
 from heuristics.regression.paired import PairedCheck
 from reports.check_figures import beside, between, change, figure, probability, span
@@ -22,7 +23,10 @@ from reports.check_words import (
     outside,
     place,
     settled,
+    sign,
     state,
+    turned,
+    unconfirmed,
 )
 from reports.paired_told import compared as in_turns
 from reports.paired_told import headline as paired_headline
@@ -79,22 +83,25 @@ def told(answer: Answer, baseline: str = FOLDER) -> Told:
 def _headline(answer: Check, check: Check) -> tuple[str, str, str]:
     gate = gating(check)
     if check.outcome is Outcome.CANNOT_TELL:
-        first = ", ".join(_lacking(why, check, gate) for why in check.why)
+        first = [_lacking(why, check, gate) for why in check.why]
     else:
         moved = f"{gate.metric.label} {change(gate.change)}" if gate is not None and gate.change is not None else ""
-        reasons = [_reason(why, check, gate) for why in check.why if why is not Why.UNCHANGED]
-        first = ", ".join([*filter(None, (moved,)), *reasons])
+        reasons = [_reason(why, check, moved) for why in check.why if why is not Why.UNCHANGED]
+        first = reasons if any(text.startswith(moved) for text in reasons) else [*reasons, moved]
     if Why.NOT_CONFIRMED in answer.why:
-        first += ", the first session's slow-down did not come again"
-    return first, _figures(check, gate), _expected(check, gate)
+        first.append(unconfirmed(answer.outcome))
+    return "; ".join(filter(None, first)), _figures(check, gate), _expected(check, gate)
 
 
-def _reason(why: Why, check: Check, gate: Comparison | None) -> str:
+def _reason(why: Why, check: Check, moved: str) -> str:
     if why in (Why.REGIME_FLIP, Why.CAUSE_FLIP) and check.flip is not None:
-        return f"{state(check.flip.current)}, was {state(check.flip.baseline)}"
-    if why in (Why.SLOWER, Why.FASTER) and gate is not None:
-        return gate.metric.slower if why is Why.SLOWER else gate.metric.faster
-    return WHYS[why]
+        return turned(check.flip)
+    if why is Why.FARTHER_FROM_ROOF:
+        roof = next(c for c in check.comparisons if c.why is why)
+        told_ = f"{roof.metric.label} {change(roof.change or 0.0)}"
+        return told_ if Why.SLOWER in check.why else f"{told_}, {roof.metric.slower}"
+    assert check.primary is not None
+    return f"{moved}, {check.primary.slower if why is Why.SLOWER else check.primary.faster}"
 
 
 def _lacking(why: Why, check: Check, gate: Comparison | None) -> str:
@@ -105,17 +112,21 @@ def _lacking(why: Why, check: Check, gate: Comparison | None) -> str:
             return f"{gate.sessions} of {wanted} like sessions have {gate.metric.label}"
         return f"{len(check.sessions)} of {wanted} like sessions"
     if why is Why.UNLIKE:
-        groups = [left for left in check.left_out if left.differences]
-        largest = max(groups, key=lambda left: left.count)
-        return f"no session is like this one: {difference(largest.differences[0])}"
+        largest = max((left for left in check.left_out if left.differences), key=lambda left: left.count).differences
+        return f"no like session: {difference(largest[0])}{_more(len(largest) - 1)}"
     if why is Why.TOO_NOISY and gate is not None and gate.visible is not None:
         return f"{gate.metric.label} is too noisy: a slow-down of {percent(gate.visible)} could hide"
     if why is Why.SICK_HOST:
-        return f"{WHYS[why]}: {guard(check.guards[0])}"
+        return f"{WHYS[why]}: {sign(check.guards[0])}{_more(len(check.guards) - 1)}"
     if why is Why.MISSING_METRIC:
-        label = check.primary.label if check.primary is not None else "a metric that gates"
-        return f"{label} was not measured"
+        if check.primary is None and check.policy.metric is not None:
+            return f"no metric is called {outside(check.policy.metric)}"
+        return "no speed was measured" if check.primary is None else f"{check.primary.label} was not measured"
     return WHYS[why]
+
+
+def _more(count: int) -> str:
+    return f" (+{count} more)" if count else ""
 
 
 def _figures(check: Check, gate: Comparison | None) -> str:
@@ -129,10 +140,11 @@ def _figures(check: Check, gate: Comparison | None) -> str:
 
 
 def _expected(check: Check, gate: Comparison | None) -> str:
-    sure = percent(check.policy.confidence)
-    if gate is None or gate.low is None or gate.high is None or gate.floor is None or gate.visible is None:
+    if gate is None or gate.current is None:
+        return "Nothing can be said of the speed of this session"
+    if gate.low is None or gate.high is None or gate.floor is None or gate.visible is None:
         return f"From {check.policy.sessions} like sessions on it can be told what is expected"
-    expected = f"Expected {between(gate.low, gate.high, gate.metric.unit)} ({sure})"
+    expected = f"Expected {between(gate.low, gate.high, gate.metric.unit)} ({percent(check.policy.confidence)})"
     if gate.outcome is Outcome.PASS:
         return f"{expected}; a slow-down of {percent(gate.visible)} would have been seen"
     at_least = (
@@ -155,12 +167,19 @@ def _row(c: Comparison) -> list[str]:
         settled(c.outcome, c.why),
         "" if c.change is None else change(c.change),
         "" if c.current is None else figure(c.current, unit),
-        "" if c.baseline is None or scale is None else beside(c.baseline, scale, unit),
+        _before(c),
         span(c.low, c.high, scale, unit) if interval and c.low is not None and c.high is not None and scale else "",
         "" if c.spread is None else percent(c.spread),
         str(c.sessions),
         "" if p is None else probability(p),
     ]
+
+
+def _before(c: Comparison) -> str:
+    """In the unit of what stands beside it, which alone says it."""
+    if c.baseline is None:
+        return ""
+    return figure(c.baseline, c.metric.unit) if c.current is None else beside(c.baseline, c.current, c.metric.unit)
 
 
 def _sections(answer: Check, check: Check) -> Iterator[tuple[str, Sequence[str]]]:
@@ -211,7 +230,8 @@ def _compared(check: Check) -> list[str]:
     when = f" of {outside(days[0])} to {outside(days[-1])}" if days else ""
     like = [f"{_like(len(check.sessions))}{when}"] if check.sessions else []
     this = [f"this session: {outside(check.current.name)}"]
-    across = [f"though {', '.join(sorted(check.policy.across))} may differ"] if check.policy.across else []
+    free = " and ".join(TRAITS.get(trait, outside(trait)) for trait in sorted(check.policy.across))
+    across = [f"{free} may differ (--across)"] if free else []
     return [*filter(None, (place(check),)), *this, *like, *across]
 
 
@@ -219,11 +239,10 @@ def _confirmation(answer: Check) -> list[str]:
     second = answer.confirmed_by
     if second is None:
         return []
-    return [f"{which} session: {OUTCOMES[c.outcome]}, {_moved(c)}" for which, c in _both(answer, second)]
-
-
-def _both(answer: Check, second: Check) -> list[tuple[str, Check]]:
-    return [("first", answer), ("second", second)]
+    return [
+        f"first session: {OUTCOMES[Outcome.REGRESSION]}, {_moved(answer)}",
+        f"second session: {OUTCOMES[second.outcome]}, {_moved(second)}",
+    ]
 
 
 def _moved(check: Check) -> str:

@@ -58,6 +58,15 @@ _LEFT_OUT: Mapping[str, str] = {
     "older": "are older than those that count",
 }
 
+_SIGNS: Mapping[str, str] = {
+    "throttled": "throttled",
+    "clocks": "slower clocks",
+    "power_limit_w": "a lower power cap",
+    "other_processes": "other processes on the device",
+    "other_busy_cores": "others kept cores busy",
+    "wait_fraction": "long waits for a CPU",
+}
+
 _BEGIN, _END = "\x02", "\x03"
 _OUTSIDE = re.compile(f"{_BEGIN}([^{_END}]*){_END}")
 
@@ -87,9 +96,9 @@ def place(check: Check) -> str:
     known = check.current.identity
     workload, model, gpu = (known.get(trait) for trait in ("workload", "model", "gpu"))
     told = [f"workload {outside(workload)}"] if workload else []
-    told += [outside(model)] if model else []
-    told += [f"on {outside(gpu)}"] if gpu else []
-    return ", ".join(told)
+    job = [outside(model)] if model else []
+    job += [f"on {outside(gpu)}"] if gpu else []
+    return ", ".join([*told, *filter(None, (" ".join(job),))])
 
 
 def state(words: str) -> str:
@@ -97,6 +106,14 @@ def state(words: str) -> str:
     regime, _, cause = words.partition(": ")
     name = next((told for known, told in NAMES.items() if known.value == regime), regime)
     return f"{name}: {CAUSES.get(cause, cause)}" if cause else name
+
+
+def turned(flip: Flip) -> str:
+    """In few words: ``latency-bound, was memory-bound``; causes alone where the regime is the same."""
+    (regime, _, cause), (former, _, before) = (side.partition(": ") for side in (flip.current, flip.baseline))
+    if cause and before and regime == former:
+        return f"{CAUSES.get(cause, cause)}, was {CAUSES.get(before, before)}"
+    return f"{state(flip.current)}, was {state(flip.baseline)}"
 
 
 def flipped(flip: Flip) -> str:
@@ -117,7 +134,7 @@ def difference(apart: Difference) -> str:
 def left_out(left: LeftOut) -> str:
     """How many sessions do not count, and why."""
     if left.differences:
-        told = ", ".join(map(difference, left.differences))
+        told = "; ".join(map(difference, left.differences))
         return f"{left.count} {'is' if left.count == 1 else 'are'} unlike: {told}"
     told = _LEFT_OUT.get(left.reason, left.reason)
     if left.count == 1:
@@ -125,14 +142,14 @@ def left_out(left: LeftOut) -> str:
     return f"{left.count} {told}"
 
 
-def guard(sign: Guard) -> str:
+def guard(found: Guard) -> str:
     """A sign that the host was slow, with its units, and what was usual before."""
-    name, _, which = sign.name.partition(".")
+    name, _, which = found.name.partition(".")
     if name == "throttled":
-        return f"throttled by {outside(str(sign.current)).replace('_', ' ')}, which most sessions before were not"
-    now, before = (_amount(sign.name, value) for value in (sign.current, sign.baseline))
+        return f"throttled by {outside(str(found.current)).replace('_', ' ')}, which most sessions before were not"
+    now, before = (_amount(found.name, value) for value in (found.current, found.baseline))
     if name == "clocks":
-        return f"clock {outside(which)} at {now}; the lowest of the sessions before was {before}"
+        return f"clock {outside(re.sub('_m?hz$', '', which))} at {now}; the lowest of the sessions before was {before}"
     if name == "power_limit_w":
         return f"power capped at {now}; {before} before"
     if name == "other_processes":
@@ -141,7 +158,12 @@ def guard(sign: Guard) -> str:
         return f"others kept {now} cores busy; {before} at most before"
     if name == "wait_fraction":
         return f"the job waited for a CPU {now} of the time it wanted one; {before} at most before"
-    return f"{outside(sign.name)} {now}; {before} before"
+    return f"{outside(found.name)} {now}; {before} before"
+
+
+def sign(found: Guard) -> str:
+    """The same in a word or two."""
+    return _SIGNS.get(found.name.partition(".")[0], outside(found.name))
 
 
 def _amount(name: str, value: float | str | None) -> str:
@@ -153,6 +175,13 @@ def _amount(name: str, value: float | str | None) -> str:
         if name.endswith(suffix):
             return scaled(value * factor, unit)
     return percent(value) if name.endswith("_fraction") else number(value)
+
+
+def unconfirmed(outcome: Outcome) -> str:
+    """What a second session without a regression says of the first."""
+    if outcome is Outcome.CANNOT_TELL:
+        return "the regression could not be confirmed"
+    return "the regression was not confirmed"
 
 
 def settled(outcome: Outcome, why: Why) -> str:

@@ -26,7 +26,7 @@ from reports.diff_words import (
     split_rows,
     unchanged,
 )
-from reports.lines import markdown_table
+from reports.markdown import table
 
 
 def render(moved: Moved, tool_version: str) -> str:
@@ -59,7 +59,7 @@ def _sections(moved: Moved) -> Iterator[tuple[str, list[str]]]:
 
 
 def _table(head: Sequence[str], rows: list[list[str]]) -> list[str]:
-    return markdown_table(head, rows) if rows else []
+    return table(head, rows) if rows else []
 
 
 def _listed(texts: list[str]) -> list[str]:

@@ -6,8 +6,6 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from reports.words import printable
-
 
 def bullet(text: str, columns: int) -> list[str]:
     """A fact, indented."""
@@ -53,12 +51,3 @@ def bold(text: str, colour: bool) -> str:
 def painted(text: str, code: str, colour: bool) -> str:
     """Text in a colour of the terminal, by the number of its escape sequence."""
     return f"\033[{code}m{text}\033[0m" if colour and text else text
-
-
-def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """A table and an empty line after it."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(printable(cell).replace("|", "\\|") for cell in cells) + " |"
-
-    return [line(head), line(["---"] * len(head)), *(line(row) for row in body), ""]

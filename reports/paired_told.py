@@ -8,7 +8,7 @@ from statistics import median
 from heuristics.regression.outcome import Outcome, Why
 from heuristics.regression.paired import FEWEST_PAIRS, PairedCheck
 from reports.check_figures import change, figure, like, probability
-from reports.check_words import OUTCOMES, WHYS, flipped, outside, state
+from reports.check_words import OUTCOMES, WHYS, flipped, outside, turned, unconfirmed
 from reports.words import percent
 
 MOST_PAIRS = 20
@@ -36,26 +36,25 @@ def compared(answer: PairedCheck, seen: PairedCheck) -> Iterator[tuple[str, Sequ
     yield "More", [f"{more} more pairs"] if more > 0 else []
     yield "Regime", [_regime(seen)] if seen.flip is not None else []
     yield "Commands", [f"{side}: {outside(c)}" for side, c in zip("AB", answer.commands or (), strict=False)]
-    runs = [("first", answer), ("second", answer.confirmed_by)] if answer.confirmed_by is not None else []
-    yield "Confirmation", [f"{which} run: {_run(run)}" for which, run in runs if run is not None]
+    yield "Confirmation", _confirmation(answer)
     yield "Mind", [outside(warning) for warning in answer.warnings]
 
 
 def _first(answer: PairedCheck, seen: PairedCheck) -> str:
     moved = f"{seen.metric.label} {change(seen.change)} from A to B" if seen.change is not None else ""
-    reasons = [_reason(why, seen) for why in seen.why if why is not Why.UNCHANGED]
-    again = ["the first run's slow-down did not come again"] if Why.NOT_CONFIRMED in answer.why else []
-    lacking = seen.outcome is Outcome.CANNOT_TELL
-    return ", ".join(filter(None, [*reasons, moved, *again] if lacking else [moved, *reasons, *again]))
+    reasons = [_reason(why, seen, moved) for why in seen.why if why is not Why.UNCHANGED]
+    if not any(text.startswith(moved) for text in reasons):
+        reasons.append(moved)
+    if Why.NOT_CONFIRMED in answer.why:
+        reasons.append(unconfirmed(answer.outcome))
+    return "; ".join(filter(None, reasons))
 
 
-def _reason(why: Why, check: PairedCheck) -> str:
+def _reason(why: Why, check: PairedCheck, moved: str) -> str:
     if why in (Why.REGIME_FLIP, Why.CAUSE_FLIP) and check.flip is not None:
-        return f"{state(check.flip.current)}, was {state(check.flip.baseline)}"
-    if why is Why.SLOWER:
-        return check.metric.slower
-    if why is Why.FASTER:
-        return check.metric.faster
+        return turned(check.flip)
+    if why in (Why.SLOWER, Why.FASTER):
+        return f"{moved}, {check.metric.slower if why is Why.SLOWER else check.metric.faster}"
     if why is Why.TOO_FEW_SESSIONS:
         return f"{len(check.a)} of {FEWEST_PAIRS} pairs"
     if why is Why.MISSING_METRIC:
@@ -87,6 +86,12 @@ def _regime(check: PairedCheck) -> str:
     return told if check.policy.flips_gate else f"{told}; told only (--no-flips)"
 
 
-def _run(run: PairedCheck) -> str:
-    moved = f", {run.metric.label} {change(run.change)}" if run.change is not None else ""
-    return f"{OUTCOMES[run.outcome]}{moved}"
+def _confirmation(answer: PairedCheck) -> list[str]:
+    second = answer.confirmed_by
+    if second is None:
+        return []
+    runs = (("first", Outcome.REGRESSION, answer.change), ("second", second.outcome, second.change))
+    return [
+        f"{which} run: {OUTCOMES[outcome]}" + ("" if moved is None else f", {answer.metric.label} {change(moved)}")
+        for which, outcome, moved in runs
+    ]

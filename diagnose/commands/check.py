@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,7 +81,14 @@ def command(
     if result.added is not None:
         _say(f"added to {result.added}")
     write(_rendered(result, format_, colour=to_terminal(output, no_color)), output)
-    publish(result.check, junit=junit, github=github, baseline=result.baseline)
+    publish(
+        result.check,
+        junit=junit,
+        summary=github,
+        annotations=github,
+        environ=os.environ,
+        **({} if result.baseline is None else {"baseline": result.baseline}),
+    )
     context.exit(result.exit_code)
 
 
