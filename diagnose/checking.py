@@ -83,18 +83,14 @@ class CheckResult:
     def to_text(self, *, width: int = 80, colour: bool = False) -> str:
         """The terminal's report; under a regression, what moved."""
         from reports.check_text import render
-        from reports.lines import bold
 
-        text = render(self.check, width=width, colour=colour, baseline=self._folder)
         moved = self.difference()
-        if moved is None:
-            return text
-        return "\n".join([text, bold("What moved", colour), *moved.brief(width=width, colour=colour)]) + "\n"
+        told = [] if moved is None else moved.brief(width=width - 2, colour=colour)
+        return render(self.check, width=width, colour=colour, baseline=self._folder, moved=told)
 
     def to_markdown(self) -> str:
         """For a comment; under a regression, what moved in full."""
         from reports.check_markdown import render
-
         from reports.diff_markdown import render as render_difference
 
         moved = self.difference()

@@ -26,7 +26,13 @@ Source = Path | Told | Mapping[str, Any]
 
 
 def verdict_of(source: Source, **options: Any) -> dict[str, Any]:
-    """The verdict's JSON of a file, of a result, or as it is.
+    """The verdict's JSON of a file, of a result, or as it is; arguments and errors are those of ``opened``."""
+    found = opened(source, **options)
+    return dict(found) if isinstance(found, Mapping) else found.to_dict()
+
+
+def opened(source: Source, **options: Any) -> Told | Mapping[str, Any]:
+    """What there is to a source: a verdict's JSON, or the result of judging a dump.
 
     A file is a verdict that was written as JSON, of several lines the last one (``attach --watch --format json``), or a
     dump, which ``analyze`` then judges with ``options``.
@@ -34,27 +40,21 @@ def verdict_of(source: Source, **options: Any) -> dict[str, Any]:
     Raises:
         UnreadableDump: it is missing, empty, damaged, or no dump at all.
     """
-    if isinstance(source, Mapping):
-        return dict(source)
     if not isinstance(source, str | PathLike):
-        return source.to_dict()
+        return source
     path = fspath(source)
     dump = Dump(path=path)
     try:
         if not dump.head.strip():
             raise UnreadableDump(path, "the file is empty", hint=_HINT)
         if MARK not in dump.head_text or not dump.head_text.lstrip().startswith("{"):
-            return _judged(path, options)
+            from diagnose.api import analyze
+
+            return analyze(path, **options)
         text = b"".join(_bounded(dump)).decode("utf-8", "replace").strip()
     finally:
         dump.close()
     return _last(path, text)
-
-
-def _judged(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    from diagnose.api import analyze
-
-    return analyze(path, **options).to_dict()
 
 
 def _bounded(dump: Dump) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from heuristics.regression.outcome import Outcome
 from reports.check_next import FOLDER, Step
@@ -16,12 +16,17 @@ LEGEND = "* can fail a build. Changes are relative; p is Holm's from the second 
 _COLOUR = {Outcome.PASS: "1;32", Outcome.IMPROVEMENT: "1;36", Outcome.REGRESSION: "1;31", Outcome.CANNOT_TELL: "1;33"}
 
 
-def render(answer: Answer, *, width: int = 80, colour: bool = False, baseline: str = FOLDER) -> str:
-    """The report, wrapped to ``width`` columns. ``baseline``: the folder's name, for the commands to run next."""
+def render(
+    answer: Answer, *, width: int = 80, colour: bool = False, baseline: str = FOLDER, moved: Sequence[str] = ()
+) -> str:
+    """The report, wrapped to ``width`` columns. ``baseline``: the folder's name, for the commands to run next.
+
+    ``moved``: lines on what moved, from a comparison of verdicts.
+    """
     columns = max(NARROWEST, min(width, WIDEST))
     parts = told(answer, baseline)
     lines = [*_headline(parts, columns, colour), ""]
-    for title, body in _sections(parts, columns):
+    for title, body in _sections(parts, columns, moved):
         if body:
             lines += [bold(title, colour), *body, ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -40,8 +45,9 @@ def _headline(parts: Told, columns: int, colour: bool) -> list[str]:
     return lines + [line for text in parts.headline[1:] for line in wrapped(plain(text), columns, "", "  ")]
 
 
-def _sections(parts: Told, columns: int) -> Iterator[tuple[str, list[str]]]:
+def _sections(parts: Told, columns: int, moved: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     yield parts.title, _table(parts, columns)
+    yield "What moved", [f"  {line}" for line in moved]
     for title, facts in parts.sections:
         yield title, [line for fact in facts for line in bullet(plain(fact), columns)]
     yield "Next", [line for step in parts.next for line in _step(step, columns)]

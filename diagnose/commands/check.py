@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from diagnose.checking import CheckResult
 
 
-@click.command(name="check", epilog="Example: diagnose check verdict.json --baseline baseline --workload decode-b8")
-@click.argument("current", required=False, metavar="CURRENT")
+@click.command(name="check", epilog="Example: diagnose check verdict.json --baseline nights --workload decode")
+@click.argument("current", required=False, metavar="[CURRENT]")
 @click.option("--baseline", metavar="DIR", envvar="DIAGNOSE_BASELINE", help="The sessions to compare with.")
 @click.option("--workload", metavar="NAME", help="Which of them.  [default: what CURRENT says, or the only one]")
 @click.option("--run", metavar="CMD", help="In place of CURRENT: a command that prints a verdict as JSON.")

@@ -172,7 +172,7 @@ def _settled(known: Comparison, policy: Policy) -> Comparison:
             outcome=Outcome.REGRESSION if slower else Outcome.IMPROVEMENT,
             why=(Why.FARTHER_FROM_ROOF if known.metric.name == ROOF else Why.SLOWER) if slower else Why.FASTER,
         )
-    if known.visible > policy.resolution:
+    if known.visible > max(policy.resolution, policy.min_effect):
         return replace(known, outcome=Outcome.CANNOT_TELL, why=Why.TOO_NOISY)
     return replace(known, outcome=Outcome.PASS, why=Why.UNCHANGED)
 
