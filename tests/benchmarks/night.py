@@ -1,8 +1,8 @@
 """Nights in a quarter of an hour: a real inference job on this CPU, kept, slowed by a known amount, and changed.
 
 ``python -m tests.benchmarks.night [FOLDER]`` runs everything through the command line, as a nightly job does, and
-prints what it prints. With ``--server llama-server --model A.gguf --slower B.gguf`` the job is llama.cpp's own server, loaded
-one request at a time, and B a model of the same name that streams more bytes; without, it is the decoder of
+prints what it prints. With ``--server llama-server --model A.gguf --slower B.gguf`` the job is llama.cpp's own server,
+loaded one request at a time, and B a model of the same name that streams more bytes; without, it is the decoder of
 ``diagnose demo``. Quiet machines only: beside other load the check will say that the host was not well, and be right.
 """
 
