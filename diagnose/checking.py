@@ -94,7 +94,6 @@ class CheckResult:
     def to_markdown(self) -> str:
         """For a comment; under a regression, what moved in full."""
         from reports.check_markdown import render
-
         from reports.diff_markdown import render as render_difference
 
         moved = self.difference()

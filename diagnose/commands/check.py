@@ -86,6 +86,8 @@ def command(
         summary=github,
         annotations=github,
         environ=os.environ,
+        text=result.to_text(),
+        markdown=result.to_markdown(),
         **({} if result.baseline is None else {"baseline": result.baseline}),
     )
     context.exit(result.exit_code)
