@@ -23,6 +23,8 @@ def publish(
     annotations: bool = False,
     environ: Mapping[str, str],
     baseline: str = BASELINE,
+    text: str | None = None,
+    markdown: str | None = None,
 ) -> None:
     """Write and print what was asked for; away from GitHub its summary and annotations are left out without a word.
 
@@ -35,6 +37,7 @@ def publish(
         annotations: print the runner's commands, if ``GITHUB_ACTIONS`` is ``true``.
         environ: the variables of the process.
         baseline: the folder's name, for the commands that say what to run next.
+        text, markdown: the reports to be shown, where there is more to say than of the check alone.
 
     Raises:
         DiagnoseError: a file cannot be written. The check's outcome is then no longer the exit code, which is 2.
@@ -48,13 +51,15 @@ def publish(
         from reports.junit import render
 
         failed += _written(
-            junit, render(check, baseline=baseline), "w", "--junit FILE, in a folder that can be written"
+            junit, render(check, baseline=baseline, report=text), "w", "--junit FILE, in a folder that can be written"
         )
     step = environ.get("GITHUB_STEP_SUMMARY")
     if summary and step:
         from reports.github import summary as summed
 
-        failed += _written(step, summed(check, baseline=baseline), "a", "without --github no summary is written")
+        failed += _written(
+            step, summed(check, baseline=baseline, report=markdown), "a", "without --github no summary is written"
+        )
     if failed:
         raise failed[0]
 

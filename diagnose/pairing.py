@@ -82,13 +82,14 @@ class Pairing:
                 f"{100.0 * (after.value / before.value - 1.0):+.1f} %"
             )
         sessions = [(a.session, b.session) for a, b in pairs if a.session is not None and b.session is not None]
-        return compare_pairs(
+        compared = compare_pairs(
             [a.value for a, _ in pairs],
             [b.value for _, b in pairs],
             self.policy,
             metric=self._chosen or WALL,
             flip=flip_between([a for a, _ in sessions], [b for _, b in sessions], self.policy.flip_confidence),
         )
+        return replace(compared, commands=(self.a, self.b))
 
     def _read(self, command: str) -> Reading | None:
         done = run(command, timeout_s=self.timeout_s, interrupt=self.interrupt)

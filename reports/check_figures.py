@@ -43,10 +43,10 @@ def between(low: float, high: float, unit: str) -> str:
 
 
 def change(fraction: float) -> str:
-    """With its sign: +10 %, -0.8 %, and 0.0 % for none."""
+    """With its sign: +10 %, −0.8 %, and 0.0 % for none."""
     if abs(fraction) < 0.0005:
         return percent(0.0)
-    return f"{'+' if fraction > 0.0 else ''}{percent(fraction)}"
+    return f"{'+' if fraction > 0.0 else '−'}{percent(abs(fraction))}"
 
 
 def probability(p: float) -> str:

@@ -22,8 +22,13 @@ Json = dict[str, Any]
 
 
 def render(answer: Answer, *, baseline: str = FOLDER) -> str:
-    """The object as text, with a final line end. Halves of characters, that no file can hold, become question marks."""
-    told = json.dumps(to_dict(answer, baseline=baseline), indent=2, ensure_ascii=False, allow_nan=False)
+    """The object as text, with a final line end."""
+    return written(to_dict(answer, baseline=baseline))
+
+
+def written(found: Json) -> str:
+    """Any JSON as it is printed. Halves of characters, which no file can hold, become question marks."""
+    told = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
     return told.encode("utf-8", "replace").decode("utf-8") + "\n"
 
 

@@ -47,6 +47,8 @@ _MEASURE: Mapping[str, tuple[str, str]] = {
 }
 """By metric, what measures it."""
 
+_PRINTED = ("both commands must print it", None)
+
 _STATED: Mapping[str, str] = {"workload": "--workload", "gpu": "--gpu", "dtype": "--dtype", "model": "--model"}
 """Options that state a trait."""
 
@@ -100,7 +102,7 @@ def _regression(check: Check, baseline: str) -> Iterator[Step]:
             text="measure once more before it is believed (--run with --confirm does), or compare in turns",
             command=IN_TURNS,
         )
-    yield Step(text="what moved, step by step", command=f"diagnose diff BEFORE.json {_file(check)}")
+    yield Step(text="all that moved, against an earlier verdict", command=f"diagnose diff BEFORE.json {_file(check)}")
     yield Step(
         text="if it is meant to be so: add sessions of it under a new name of the workload",
         command=f"diagnose baseline add {_file(check)} --baseline {baseline} --workload NAME",
@@ -229,7 +231,7 @@ def _paired(check: PairedCheck) -> Iterator[Step]:
                 command=f"{_in_turns(check)} --resolution {math.ceil(100.0 * wide)}",
             )
     elif Why.MISSING_METRIC in check.why:
-        how, command = _MEASURE[check.metric.name]
+        how, command = _MEASURE.get(check.metric.name, _PRINTED)
         yield Step(text=f"{check.metric.label}: {how}", command=command)
     elif Why.NO_WORK in check.why:
         yield Step(text="one of the commands did no work while it was watched: put load on in both")

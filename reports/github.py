@@ -29,9 +29,9 @@ def commands(answer: Answer, *, baseline: str = FOLDER) -> list[str]:
     return [command(level, title, message) for level, title, message in _annotations(answer, baseline)]
 
 
-def summary(answer: Answer, *, baseline: str = FOLDER) -> str:
-    """Markdown to be appended to the file that ``GITHUB_STEP_SUMMARY`` names."""
-    text = f"\n{render_markdown(answer, baseline=baseline)}\n"
+def summary(answer: Answer, *, baseline: str = FOLDER, report: str | None = None) -> str:
+    """Markdown to be appended to the file that ``GITHUB_STEP_SUMMARY`` names; the check's own unless stated."""
+    text = f"\n{render_markdown(answer, baseline=baseline) if report is None else report}\n"
     return (
         text
         if len(text.encode()) < LONGEST_SUMMARY

@@ -48,9 +48,12 @@ class _Case:
     says: str = ""
 
 
-def render(answer: Answer, *, baseline: str = FOLDER) -> str:
-    """The document, well-formed whatever the names in it are. ``baseline``: the folder's name, for the next command."""
-    text = render_text(answer, baseline=baseline)
+def render(answer: Answer, *, baseline: str = FOLDER, report: str | None = None) -> str:
+    """The document, well-formed whatever the names in it are.
+
+    ``report``: the body of what is red, the report for a terminal unless stated; ``baseline``: the folder's name in it.
+    """
+    text = report if report is not None else render_text(answer, baseline=baseline)
     if isinstance(answer, PairedCheck):
         name, created_at, cases = "paired", None, list(_paired(answer, decisive(answer)))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +86,8 @@ def command(
         summary=github,
         annotations=github,
         environ=os.environ,
+        text=result.to_text(),
+        markdown=result.to_markdown(),
         **({} if result.baseline is None else {"baseline": result.baseline}),
     )
     context.exit(result.exit_code)
@@ -94,7 +95,9 @@ def command(
 
 def _rendered(result: CheckResult, format_: str, *, colour: bool) -> str:
     if format_ == "json":
-        return json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        from reports.check_json import written
+
+        return written(result.to_dict())
     if format_ == "markdown":
         return result.to_markdown()
     return result.to_text(width=columns(), colour=colour)

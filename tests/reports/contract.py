@@ -256,7 +256,7 @@ VERDICT_JSON = record(
 
 INTEGER: Schema = {"type": "integer", "minimum": 0}
 CHANGE: Schema = {"type": "number", "exclusiveMinimum": -1}
-METRIC_NAME: Schema = {"enum": [metric.name for metric in METRICS]}
+METRIC_NAME: Schema = {"enum": [*(metric.name for metric in METRICS), "wall_s"]}
 
 _JUDGED: dict[str, Schema] = {
     "name": METRIC_NAME,
@@ -394,4 +394,14 @@ def closed(schema: Schema) -> Schema:
     return schema | {"additionalProperties": False}
 
 
-CHECK_JSON: Schema = {"anyOf": [closed(record(_ANSWERED | _SESSIONS)), closed(record(_ANSWERED | _PAIRED))]}
+_BESIDE: dict[str, Schema] = {
+    "tool_version": TEXT,
+    "created_at": {"type": "string", "format": "date-time"},
+    "added_to": nullable(TEXT),
+    "difference": nullable({"type": "object"}),
+}
+"""What the command adds."""
+
+CHECK_JSON: Schema = {
+    "anyOf": [closed(record(_ANSWERED | of_kind, _BESIDE)) for of_kind in (_SESSIONS, _PAIRED)],
+}

@@ -21,6 +21,7 @@ HARM = (
     "]]> <!-- &amp; \"quoted\" 'quoted'",
     "\x00\x07\x1b[31m\x7f\x85\u2028\ufffe\ud800",
     "%0A::set-env name=X::y%25",
+    "a, b: c, title=d",
     "\x02nested\x03",
     "  ",
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from diagnose.pairing import WALL
 from heuristics.regression.gate import check, confirmed
 from heuristics.regression.outcome import Check, Flip, Outcome, Why
 from heuristics.regression.paired import PairedCheck, compare_pairs
@@ -152,6 +153,7 @@ SITUATIONS: Mapping[str, Callable[[], Check | PairedCheck]] = {
     "paired_hopeless": lambda: in_turns(noise=85.0, pairs=6),
     "paired_few": lambda: in_turns(0.1, pairs=4),
     "paired_none": lambda: in_turns(pairs=0),
+    "paired_wall": lambda: in_turns(0.1, metric=WALL),
     "paired_many": lambda: in_turns(0.1, pairs=30),
     "paired_confirmed": lambda: replace(in_turns(0.06), confirmed_by=in_turns(0.07)),
     "paired_not_confirmed": lambda: replace(
