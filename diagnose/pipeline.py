@@ -12,6 +12,7 @@ from collectors.watched import Watched, Window
 from diagnose import __version__
 from heuristics.advice.actions import advise
 from heuristics.assemble import Given
+from heuristics.clocks import clocks
 from heuristics.diagnosis import judge_devices, judge_phases, slowest_device, whole_of, with_phase_limits
 from heuristics.errors import UnreadableDump
 from heuristics.observations import Host, KernelProfile, Observation, Serving
@@ -93,6 +94,7 @@ def _judged(
         whole=whole,
         subject=subject,
         machine=machine,
+        clocks=clocks(devices),
         files=tuple(files),
         engine=(subject.engine if subject is not None else None) or (served.engine if served is not None else None),
         model=(subject.model if subject is not None else None) or _model(served, given),

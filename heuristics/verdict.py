@@ -102,6 +102,8 @@ class Diagnosis:
     whole: Judgement
     subject: Subject | None = None
     """What was watched, where it was a live job."""
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    """Of the devices under load: medians of ``sm_hz`` and ``memory_hz``, as far as they were read."""
     machine: Machine | None = None
     """Where it ran, where that could be seen."""
     files: tuple[SourceFile, ...] = ()

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from heuristics.claims import Bound, RatioBound
-from heuristics.clocks import clocks
 from heuristics.operations import Phase
 from heuristics.roofs import Device, Roofs
 from heuristics.rows import Level, Row, rows
@@ -218,7 +217,7 @@ def _environment(diagnosis: Diagnosis) -> Json:
             "driver": diagnosis.subject.driver if diagnosis.subject is not None else None,
             "engine_version": diagnosis.subject.engine_version if diagnosis.subject is not None else None,
             "dtype": whole.roofs.dtype.value if whole.roofs is not None else None,
-            "clocks": {name: rounded(value) for name, value in clocks(diagnosis.devices).items()} or None,
+            "clocks": {name: rounded(value) for name, value in diagnosis.clocks.items()} or None,
             "power_limit_w": rounded(next(iter(caps), None)),
             "other_processes": _others(diagnosis),
             "throttled": [limit for limit in limits if limit in ("power_cap", "thermal")] or None,

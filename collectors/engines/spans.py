@@ -16,8 +16,12 @@ from heuristics.observations import Serving
 SHORTEST_S = 1.0
 MOST = 20
 """Windows, however long was watched: more of one session are no more evidence, since they share what it met with."""
-FEWEST_STEPS = 10.0
-"""Steps a window holds on average. Scrapes fall between the ends of steps, so that one more or less may be counted."""
+STEPS, FEWEST_STEPS = 50.0, 10.0
+"""Steps that a window holds on average, and at least where two windows are all that the time leaves room for.
+
+Scrapes fall between the ends of steps, so one more or less may be counted: a part of the figure, and one that a median
+over windows does not average out.
+"""
 LATE = 0.05
 """Of the time between scrapes, what they may come early without a window being held for too short."""
 
@@ -76,11 +80,12 @@ def _nearest(times: Sequence[float], wanted_s: float, first: int) -> int:
 def _length_s(target: Target) -> tuple[float, float]:
     """How long a window is to be, and how far the scrapes are apart, of which it is a whole number.
 
-    A second at least, ten steps, and no more windows than wanted.
+    A second at least, enough steps, and no more windows than wanted.
     """
     apart_s = median(piece.window_s for piece in target.pieces)
     whole_s = sum(piece.window_s for piece in target.pieces)
     worked = [piece for piece in target.pieces if piece.full]
     steps = sum(piece.steps or 0.0 for piece in worked)
-    ten_steps_s = FEWEST_STEPS * sum(piece.window_s for piece in worked) / steps if steps else 0.0
-    return apart_s * max(1, ceil(max(SHORTEST_S, whole_s / MOST, ten_steps_s) / apart_s - LATE)), apart_s
+    step_s = sum(piece.window_s for piece in worked) / steps if steps else 0.0
+    enough_s = min(STEPS * step_s, max(whole_s / 2.0 - apart_s / 2.0, FEWEST_STEPS * step_s))
+    return apart_s * max(1, ceil(max(SHORTEST_S, whole_s / MOST, enough_s) / apart_s - LATE)), apart_s

@@ -17,7 +17,8 @@ from heuristics.arrays import Array, median
 
 Levels = Sequence[tuple[LevelLoad, Figures]]
 
-PART_S = 1.0
+PART_S, PART_STEPS = 1.0, 20.0
+"""A part is no shorter at any level: tokens come step by step, and one step more or less is a part of its rate."""
 MOST_PARTS = 10
 
 
@@ -26,7 +27,7 @@ def samples(levels: Levels) -> dict[str, tuple[float, ...]]:
     whole = _whole(levels)
     if not whole:
         return {}
-    parts = max(1, min(MOST_PARTS, int(min(seen.window_s for _, seen in whole) / PART_S)))
+    parts = min([MOST_PARTS, *(_parts(load, seen) for load, seen in whole)])
     firsts = [_firsts(load) for load, _ in whole]
     groups = min([parts, *(values.size for values in firsts)])
     found = {
@@ -66,6 +67,12 @@ def _over(levels: Sequence[Sequence[float | None]]) -> tuple[float, ...]:
         if len(told) == len(levels):
             found.append(float(np.exp(np.mean(np.log(told)))))
     return tuple(found)
+
+
+def _parts(load: LevelLoad, seen: Figures) -> int:
+    """Into how many parts a level can be divided."""
+    (gap_s,) = _gaps(load, seen, 1)
+    return max(1, int(seen.window_s / max(PART_S, PART_STEPS * (gap_s or 0.0))))
 
 
 def _edges(load: LevelLoad, parts: int) -> Array:

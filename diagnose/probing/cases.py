@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ class Measured:
     threads: int | None = None
     context_tokens: float | None = None
     machine: Machine | None = None
+    clocks: Mapping[str, float] = field(default_factory=dict)
 
 
 def samples_by_round(measured: Measured, given: Given, whole: Judgement) -> Samples:

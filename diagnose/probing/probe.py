@@ -137,6 +137,7 @@ def probe(
             if index is None
             else CudaDevice(torch, index, arithmetic, calibrate=calibrate)
         )
+        scope.callback(surroundings.clocks)
         from collectors.host.busy import BusyClock
         from collectors.host.machine import this_one
         from collectors.probe.rounds import measure
@@ -158,6 +159,7 @@ def probe(
             batch=chosen,
             on_gpu=index is not None,
             machine=machine,
+            clocks=surroundings.clocks(),
         )
         if trace and not watched:
             measured = replace(measured, window=_window(torch, measured, backend))

@@ -26,6 +26,7 @@ def diagnosis_of(measured: Measured, rows: tuple[ProbedBatch, ...], known: Model
         model=known.name,
         workload=workload_of(measured),
         machine=measured.machine,
+        clocks=measured.clocks,
         samples=samples_by_round(measured, given, whole),
         window_s=sum(g.wall_s for t in measured.timings for g in t.groups),
         devices=(whole,),

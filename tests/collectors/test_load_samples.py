@@ -49,6 +49,7 @@ def test_a_part_is_a_second_or_more_and_has_every_figure() -> None:
     assert len(found["tokens_per_s"]) == MOST_PARTS
     assert len(samples(levels(until_s=5.0))["tokens_per_s"]) < 5
     assert middle(found, "time_per_output_token_s") == pytest.approx((0.02 * 0.025 * 0.04) ** (1 / 3), rel=0.1)
+    assert len(samples([level(2, 0.15)])["tokens_per_s"]) == 3, "of twenty steps each"
 
 
 @settings(max_examples=20)

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from statistics import median
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.engines import windows
 from collectors.engines.serving import serving
-from collectors.engines.spans import FEWEST_STEPS, MOST, SHORTEST_S, Span, spans
+from collectors.engines.spans import FEWEST_STEPS, MOST, SHORTEST_S, STEPS, Span, spans
 from collectors.engines.table import VLLM
 from collectors.prometheus.exposition import Snapshot
-from tests.collectors.test_stretches import FIRST_S, scrape
-from tests.make import engines
+from tests.collectors.test_stretches import FIRST_S, shot
 from tests.make.engines import IDLE, State
+
+
+def scrape(t_s: float, state: State) -> Snapshot:
+    """What vLLM says of a state, without what does not matter here."""
+    told = {
+        "vllm:num_requests_running": state.running,
+        "vllm:generation_tokens_total": state.generation_tokens,
+        "vllm:iteration_tokens_total_count": state.steps,
+        "vllm:iteration_tokens_total_sum": state.step_tokens,
+    }
+    return shot(t_s, [(name, {}, value) for name, value in told.items()])
 
 
 def seconds(*batches: float, step_s: float = 0.02, apart_s: float = 1.0) -> list[Snapshot]:
@@ -83,17 +94,47 @@ def test_a_window_in_which_the_engine_stood_still_tells_nothing() -> None:
     run = []
     for n in range(9):
         run.append(scrape(float(n), state))
-        state = state.later(1.0) if not 3 <= n < 6 else state
+        state = state.later(1.0, step_s=0.005) if not 3 <= n < 6 else state
     found = cut(run)
     assert [s.begin_s - FIRST_S for s in found] == [0.0, 1.0, 2.0, 6.0, 7.0]
 
 
-@pytest.mark.parametrize(("step_s", "length_s", "count"), [(0.02, 1.0, 40), (0.25, 3.0, 30), (1.0, 10.0, 40)])
-def test_slow_steps_make_longer_windows(step_s: float, length_s: float, count: int) -> None:
-    found = cut(seconds(*[4.0] * count, step_s=step_s))
-    lengths = {round(s.end_s - s.begin_s, 6) for s in found}
-    assert lengths == {max(length_s, 2.0 if count > MOST else 1.0)}
+@pytest.mark.parametrize(
+    ("step_s", "seconds_watched", "lengths"),
+    [
+        (0.02, 10, [1.0] * 10),
+        (0.025, 10, [2.0] * 5),
+        (0.1, 10, [5.0, 5.0]),
+        (0.25, 10, [5.0, 5.0]),
+        (0.25, 40, [13.0] * 3),
+        (1.0, 21, [10.0, 10.0]),
+        (1.0, 25, [12.0, 12.0]),
+        (1.0, 12, [10.0]),
+        (1.0, 8, []),
+        (0.02, 40, [2.0] * 20),
+        (0.02, 3600, [180.0] * 20),
+    ],
+)
+def test_slow_steps_make_longer_windows(step_s: float, seconds_watched: int, lengths: list[float]) -> None:
+    found = cut(seconds(*[4.0] * seconds_watched, step_s=step_s))
+    assert [s.end_s - s.begin_s for s in found] == pytest.approx(lengths)
     assert all((s.serving.steps or 0.0) >= FEWEST_STEPS for s in found)
+
+
+@settings(max_examples=60, deadline=None)
+@given(step_s=st.floats(0.011, 0.2), phase=st.floats(0.0, 1.0), late=st.lists(st.floats(0.0, 0.2), min_size=31))
+def test_the_middle_window_is_near_the_truth_wherever_scrapes_fall(
+    step_s: float, phase: float, late: list[float]
+) -> None:
+    """A counter of whole steps, read at odd moments: what a session is compared by may be off by half a step's part."""
+    times = [n + late[n] for n in range(31)]
+    counts = [float(int(t / step_s + phase)) for t in times]
+    run = [
+        scrape(t, State(steps=1e4 + c, generation_tokens=1e5 + c, step_tokens=1e5 + c))
+        for t, c in zip(times, counts, strict=True)
+    ]
+    found = [s.serving.step_s or 0.0 for s in cut(run)]
+    assert median(found) == pytest.approx(step_s, rel=1.0 / STEPS)
 
 
 def test_two_scrapes_give_a_window_and_no_more() -> None:
@@ -107,7 +148,10 @@ def test_scrapes_without_their_times_give_none() -> None:
 
 
 def test_of_several_engines_the_one_that_does_most() -> None:
-    other = [scrape(float(n), State(generation_tokens=1e5 + n, running=1.0), engines.lightllm) for n in range(6)]
+    other = [
+        shot(n, [("lightllm_num_running_reqs", {}, 1.0), ("lightllm_generation_tokens_total", {}, 1e5 + n)])
+        for n in range(6)
+    ]
     found = cut([*other, *seconds(*[8.0] * 5)])
     assert {s.serving.engine for s in found} == {"vLLM"}
 
