@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diagnose.api import analyze, attach, record, roofline, sweep, watch
-    from diagnose.diffing import Difference, diff
+    from diagnose.diffing import DiffResult, diff
     from diagnose.measurements import Measurements
     from diagnose.probing.probe import ProbeResult, probe
     from diagnose.result import Result
@@ -28,7 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DiagnoseError",
-    "Difference",
+    "DiffResult",
     "Measurements",
     "NoSuchProcess",
     "NotPermitted",
@@ -56,7 +56,7 @@ _HOMES = {
     "roofline": "diagnose.api",
     "sweep": "diagnose.api",
     "watch": "diagnose.api",
-    "Difference": "diagnose.diffing",
+    "DiffResult": "diagnose.diffing",
     "diff": "diagnose.diffing",
     "Measurements": "diagnose.measurements",
     "ProbeResult": "diagnose.probing.probe",
