@@ -65,8 +65,8 @@ def brief(moved: Moved, *, width: int = 80, colour: bool = False) -> list[str]:
             due = " at the roof" if rows is not None and rows.measure is Measure.ROOF else ""
             lines += bullet(f"{row_name(row)}: {change}{due} ({times}{launches})", columns)[:1]
     if moved.circumstances:
-        lines += bullet("; ".join(map(circumstance_text, moved.circumstances)), columns)[:2]
-    return lines[:BRIEF_LINES]
+        lines += bullet("; ".join(map(circumstance_text, moved.circumstances)), columns)
+    return lines if len(lines) <= BRIEF_LINES else [*lines[: BRIEF_LINES - 1], "  …"]
 
 
 def _headline(moved: Moved, columns: int, colour: bool) -> list[str]:
