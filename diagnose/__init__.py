@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diagnose.api import analyze, attach, record, roofline, sweep, watch
     from diagnose.checking import CheckResult, check
-    from diagnose.diffing import Difference, diff
+    from diagnose.diffing import DiffResult, diff
     from diagnose.measurements import Measurements
     from diagnose.probing.probe import ProbeResult, probe
     from diagnose.result import Result
@@ -32,7 +32,7 @@ __all__ = [
     "CheckResult",
     "CommandFailed",
     "DiagnoseError",
-    "Difference",
+    "DiffResult",
     "Measurements",
     "NoSuchProcess",
     "NotPermitted",
@@ -64,7 +64,7 @@ _HOMES = {
     "CheckResult": "diagnose.checking",
     "check": "diagnose.checking",
     "CommandFailed": "diagnose.running",
-    "Difference": "diagnose.diffing",
+    "DiffResult": "diagnose.diffing",
     "diff": "diagnose.diffing",
     "Measurements": "diagnose.measurements",
     "ProbeResult": "diagnose.probing.probe",

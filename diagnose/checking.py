@@ -15,7 +15,7 @@ from collectors.dump import Interrupt
 from collectors.verdict_json import session_of
 from diagnose import __version__
 from diagnose.check_policy import paired_policy_of, policy_of, settings
-from diagnose.diffing import Difference
+from diagnose.diffing import DiffResult
 from diagnose.given import Path, scaled
 from diagnose.pairing import WARM_UP, Pairing
 from diagnose.running import TIMEOUT_S
@@ -48,13 +48,13 @@ class CheckResult:
     added: str | None = None
     """The file that the session was added to."""
 
-    def difference(self) -> Difference | None:
+    def difference(self) -> DiffResult | None:
         """What moved since the most usual of the like sessions, where the check came to a regression."""
         found = self.check
         if isinstance(found, PairedCheck) or found.outcome is not Outcome.REGRESSION:
             return None
         usual = most_usual(found)
-        return None if usual is None else Difference(difference(usual, found.current))
+        return None if usual is None else DiffResult(difference(usual, found.current))
 
     def to_dict(self) -> dict[str, Any]:
         """The check's JSON (schema ``diagnose.check/1``) as plain Python values."""

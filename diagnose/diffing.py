@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class DiffResult:
     """A comparison that renders itself. ``str()`` is the terminal's report, 80 columns wide."""
 
     moved: Moved
@@ -71,7 +71,7 @@ def diff(
     tensor_parallel: int | str | None = None,
     progress: Progress | None = None,
     interrupt: Interrupt | None = None,
-) -> Difference:
+) -> DiffResult:
     """What moved from verdict ``a`` to verdict ``b`` of one job, in time, shares, phases, kernels and surroundings.
 
     Args:
@@ -97,7 +97,7 @@ def diff(
         "progress": progress,
         "interrupt": interrupt,
     }
-    return Difference(difference(_session(a, "before", options), _session(b, "now", options)))
+    return DiffResult(difference(_session(a, "before", options), _session(b, "now", options)))
 
 
 def _session(side: Side, word: str, options: Mapping[str, Any]) -> Session:

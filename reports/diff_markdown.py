@@ -10,19 +10,17 @@ from reports.diff_words import (
     LEVELS_HEAD,
     MEASURES,
     PHASES_HEAD,
-    ROWS_HEAD,
     SPLIT_HEAD,
     TITLES,
     circumstance_text,
     figure_rows,
-    filled_columns,
     headline,
     level_rows,
     notes,
     outside,
     phase_rows,
     reason_text,
-    row_cells,
+    row_table,
     split_rows,
     unchanged,
 )
@@ -54,7 +52,7 @@ def _sections(moved: Moved) -> Iterator[tuple[str, list[str]]]:
     yield "Levels", _table((moved.levels_by, *LEVELS_HEAD), level_rows(moved))
     for word, rows in (("Kernels", moved.kernels), ("Operations", moved.operations)):
         if rows is not None:
-            yield f"{word}, {MEASURES[rows.measure]}", _table(*filled_columns(ROWS_HEAD, row_cells(rows)))
+            yield f"{word}, {MEASURES[rows.measure]}", _table(*row_table(rows))
     yield "Mind", _listed(notes(moved))
 
 

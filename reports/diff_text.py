@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from heuristics.regression.moved import Moved, Part
+from heuristics.regression.moved import Measure, Moved, Part
 from heuristics.vocabulary import Share
 from reports.bars import bar
 from reports.diff_words import (
@@ -12,19 +12,20 @@ from reports.diff_words import (
     LEVELS_HEAD,
     MEASURES,
     PHASES_HEAD,
-    ROWS_HEAD,
     SPLIT_HEAD,
     TITLES,
     circumstance_text,
     figure_rows,
-    filled_columns,
     headline,
+    launches_of,
     level_rows,
     notes,
     outside,
     phase_rows,
     reason_text,
-    row_cells,
+    row_name,
+    row_table,
+    row_times,
     split_rows,
     unchanged,
 )
@@ -53,15 +54,19 @@ def brief(moved: Moved, *, width: int = 80, colour: bool = False) -> list[str]:
     said = "\n".join(headline(moved))
     for reason in moved.reasons:
         text = reason_text(reason)
-        if text.partition(": ")[2] not in said and text not in said:
+        if text.partition(": ")[2] not in said:
             lines += bullet(text, columns)[:1]
     for rows in (moved.kernels, moved.operations):
-        for before, now, change, launches, name in row_cells(rows)[:2] if rows is not None and rows.rows else ():
-            times = " → ".join(t for t in (before, now) if t)
-            lines += bullet(f"{name}: {change} ({times}{f', {launches} launches' if launches else ''})", columns)[:1]
+        named = {reason.subject for reason in moved.reasons}
+        for row in [row for row in rows.rows if row.name not in named][:2] if rows is not None else ():
+            before, now, change = row_times(row)
+            times = " → ".join(time for time in (before, now) if time)
+            launches = f", {told} launches" if (told := launches_of(row)) else ""
+            due = " at the roof" if rows is not None and rows.measure is Measure.ROOF else ""
+            lines += bullet(f"{row_name(row)}: {change}{due} ({times}{launches})", columns)[:1]
     if moved.circumstances:
-        lines += bullet("; ".join(map(circumstance_text, moved.circumstances)), columns)[:2]
-    return lines[:BRIEF_LINES]
+        lines += bullet("; ".join(map(circumstance_text, moved.circumstances)), columns)
+    return lines if len(lines) <= BRIEF_LINES else [*lines[: BRIEF_LINES - 1], "  …"]
 
 
 def _headline(moved: Moved, columns: int, colour: bool) -> list[str]:
@@ -115,7 +120,7 @@ def _sections(moved: Moved, columns: int) -> Iterator[tuple[str, list[str]]]:
     yield "Levels", table((moved.levels_by, *LEVELS_HEAD), level_rows(moved), columns, {5})
     for word, rows in (("Kernels", moved.kernels), ("Operations", moved.operations)):
         if rows is not None:
-            head, cells = filled_columns(ROWS_HEAD, row_cells(rows))
+            head, cells = row_table(rows, columns)
             yield f"{word}, {MEASURES[rows.measure]}", table(head, cells, columns, {len(head) - 1})
     yield "Mind", [line for note in notes(moved) for line in bullet(note, columns)]
     yield "Compared", bullet(f"{outside(moved.before)} → {outside(moved.after)}", columns)

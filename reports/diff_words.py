@@ -27,6 +27,11 @@ from reports.words import FORMATS, count, filled, percent, printable, seconds
 LONGEST_OUTSIDE = 60
 """Letters of a text from outside that are shown."""
 
+SHORTEST_NAME = 16
+
+SHIFTED = 2.0
+"""Times the whole change: a share that moved farther is no part of it."""
+
 SMALL = 0.05
 """Relative change that two runs of one job may well differ by from one session to another."""
 
@@ -39,11 +44,11 @@ PER = {
 }
 
 TITLES = {
-    Basis.STEP: "A step by share",
-    Basis.OUTPUT_TOKEN: "An output token by share",
-    Basis.TOKEN: "A token of all sequences by share",
-    Basis.KERNELS: "Time in kernels by share",
-    Basis.RECORDING: "The time recorded by share",
+    Basis.STEP: "A step by share, as judged",
+    Basis.OUTPUT_TOKEN: "An output token by share, as judged",
+    Basis.TOKEN: "A token of all sequences by share, as judged",
+    Basis.KERNELS: "Time in kernels by share, as judged",
+    Basis.RECORDING: "The time recorded by share, as judged",
 }
 
 MEASURES = {
@@ -76,6 +81,9 @@ def notes(moved: Moved) -> list[str]:
         found.append(f"measured in two ways ({pair}): a profiler slows what it looks at")
     if part.split and part.certainty is Certainty.OPEN:
         found.append(f"how the time splits is not settled: {_unsettled(part)}")
+    for word, rows in (("kernel", moved.kernels), ("operation", moved.operations)):
+        if rows is not None and not rows.common:
+            found.append(f"no {word} is in both: these may be captures of other work")
     if part.basis is Basis.RECORDING:
         found.append("steps are not marked: both recordings must hold the same number of them")
     time = part.time
@@ -118,7 +126,11 @@ def answers(moved: Moved) -> str:
     binding = {Regime.MEMORY: "bandwidth_fraction", Regime.COMPUTE: "compute_fraction"}
     wanted = binding.get(part.after.regime or Regime.IDLE)
     roof = max(moved.roofs, key=lambda c: (c.name == wanted, c.after or 0.0), default=None)
-    return said[0].upper() + said[1:] + (f"; {arrow(roof)} {roof.label}" if roof is not None else "")
+    return (
+        said[0].upper()
+        + said[1:]
+        + (f"; {arrow(roof)} of the {roof.label.removesuffix(' used')}" if roof is not None else "")
+    )
 
 
 def regime_text(answer: Answer) -> str:
@@ -155,7 +167,8 @@ def signed(change: Change) -> str:
         return ""
     if change.unchanged:
         return "="
-    return f"{sign(change.by)}{told(change, abs(change.by))}"
+    size = abs(change.by)
+    return sign(change.by) + (f"{100.0 * size:.3g} points" if change.unit == "percent" else told(change, size))
 
 
 def sign(value: float) -> str:
@@ -185,22 +198,25 @@ def split_rows(part: Part) -> list[list[str]]:
     """A row a share, the device's measured time beneath, and the whole."""
     if not part.split:
         return []
-    rows = [[*_cells(share), relative(share), _of_whole(share, part.time)] for share in part.split]
+    rows = [[*_cells(share), relative(share), _of_whole(share, part)] for share in part.split]
     if part.time is not None:
         rows.append(["whole", *_cells(part.time)[1:], relative(part.time), ""])
-    return rows + [[*_cells(change), relative(change), _of_whole(change, part.time)] for change in part.device]
+    return rows + [[*_cells(change), relative(change), _of_whole(change, part)] for change in part.device]
 
 
 def _cells(change: Change) -> list[str]:
     return [change.label, told(change, change.before), told(change, change.after), signed(change)]
 
 
-def _of_whole(share: Change, time: Change | None) -> str:
-    """The part of the whole change; above 100 % where others make up for it."""
+def _of_whole(share: Change, part: Part) -> str:
+    """The part of the whole change, where that is more than what the shares shifted among themselves."""
+    time = part.time
     if time is None or not time.changed or not time.by or share.unchanged or share.by is None:
         return ""
-    part = share.by / time.by
-    return f"{sign(part)}{percent(abs(part))}" if part < 0.0 else percent(part)
+    if any(abs(c.by or 0.0) > SHIFTED * abs(time.by) for c in part.split):
+        return ""
+    told_part = share.by / time.by
+    return f"−{percent(-told_part)}" if told_part < 0.0 else percent(told_part)
 
 
 FIGURES_HEAD = ("", "before", "now", "change", "")
@@ -251,27 +267,43 @@ ROWS_HEAD = ("before", "now", "change", "launches", "")
 
 def row_cells(rows: Rows) -> list[list[str]]:
     """A row a kernel or operation that moved, under ``ROWS_HEAD``; then the others together, and all."""
-    found = [[*_row_times(row), _launches(row), _row_name(row)] for row in rows.rows]
+    found = [[*row_times(row), launches_of(row), row_name(row)] for row in rows.rows]
     if found and rows.rest_count:
         rest = f"{sign(rows.rest_s)}{seconds(abs(rows.rest_s))}" if abs(rows.rest_s) > rows.total.noise else "="
         found.append(["", "", rest, "", f"{rows.rest_count} more"])
     return [*found, [*_cells(rows.total)[1:], "", "all"]] if found else []
 
 
-def filled_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
-    """A table without the columns that no row fills."""
-    kept = [place for place in range(len(head)) if any(row[place] for row in rows)]
-    return [head[place] for place in kept], [[row[place] for place in kept] for row in rows]
+def row_table(rows: Rows, columns: int | None = None) -> tuple[list[str], list[list[str]]]:
+    """Head and rows without the columns that no row fills; names are cut to what ``columns`` leave for them."""
+    cells = row_cells(rows)
+    kept = [place for place in range(len(ROWS_HEAD)) if any(row[place] for row in cells)]
+    head, cells = [ROWS_HEAD[place] for place in kept], [[row[place] for place in kept] for row in cells]
+    if columns is not None and cells:
+        widths = [max(map(len, column)) + 2 for column in zip(head[:-1], *(row[:-1] for row in cells), strict=True)]
+        room = max(SHORTEST_NAME, columns - sum(widths) - 2)
+        cells = [[*row[:-1], _cut(row[-1], room)] for row in cells]
+    return head, cells
 
 
-def _row_times(row: RowMove) -> list[str]:
+def _cut(name: str, room: int) -> str:
+    """A name no longer than that; what is said of it stays whole."""
+    if len(name) <= room:
+        return name
+    front, mark, said = name.partition("  ")
+    return f"{front[: max(1, room - len(mark + said) - 1)]}…{mark}{said}"
+
+
+def row_times(row: RowMove) -> list[str]:
+    """Before, now, and the change."""
     least = "≥ " if row.presence in (Presence.UNLISTED_BEFORE, Presence.UNLISTED_AFTER) else ""
     before = "" if row.before_s is None else seconds(row.before_s)
     after = "" if row.after_s is None else seconds(row.after_s)
     return [before, after, f"{least}{sign(row.moved_s)}{seconds(abs(row.moved_s))}"]
 
 
-def _launches(row: RowMove) -> str:
+def launches_of(row: RowMove) -> str:
+    """``20 → 40``, or the one number where it stayed."""
     known = [n for n in (row.before_launches, row.after_launches) if n is not None]
     if not known:
         return ""
@@ -279,7 +311,8 @@ def _launches(row: RowMove) -> str:
     return " → ".join(dict.fromkeys(told_))
 
 
-def _row_name(row: RowMove) -> str:
+def row_name(row: RowMove) -> str:
+    """The name, and whether it is new or gone."""
     mark = {
         Presence.NEW: "  new",
         Presence.GONE: "  gone",

@@ -11,7 +11,7 @@ from diagnose.commands.options import roof_options
 from diagnose.commands.output import columns, output_options, to_terminal, write
 
 if TYPE_CHECKING:
-    from diagnose.diffing import Difference
+    from diagnose.diffing import DiffResult
 
 
 @click.command(name="diff", epilog="Example: diagnose diff monday.json tuesday.json")
@@ -34,7 +34,7 @@ def command(before: str, now: str, format_: str, output: str | None, no_color: b
     write(_rendered(found, format_, colour=to_terminal(output, no_color)), output)
 
 
-def _rendered(found: Difference, format_: str, *, colour: bool) -> str:
+def _rendered(found: DiffResult, format_: str, *, colour: bool) -> str:
     from diagnose import __version__
 
     if format_ == "json":

@@ -184,6 +184,8 @@ class Rows:
     rows: tuple[RowMove, ...] = ()
     rest_s: float = 0.0
     rest_count: int = 0
+    common: int = 0
+    """Names that are on both sides."""
     kinds: tuple[RowMove, ...] = ()
     """The same time by class of kernel: what changed when only the names did."""
 
@@ -248,7 +250,6 @@ class Moved:
     circumstances: tuple[Circumstance, ...] = ()
     reasons: tuple[Reason, ...] = ()
     """Those that fit the share that moved most come first."""
-    warnings: tuple[str, ...] = ()
 
     @property
     def leading(self) -> Change | None:

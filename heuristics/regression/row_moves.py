@@ -73,6 +73,7 @@ def _moves(before: Json, after: Json, level: str, rows_of: Callable[[Json, str],
         rows=tuple(shown),
         rest_s=(total.by or 0.0) - sum(move.moved_s for move in shown),
         rest_count=len(moves) - len(shown),
+        common=len(sides[0].rows.keys() & sides[1].rows.keys()),
         kinds=_kinds(sides[0], sides[1], total.noise),
     )
 
