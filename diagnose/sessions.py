@@ -1,19 +1,25 @@
-"""What is compared: a verdict's JSON as it was written, or any dump, which is then judged."""
+"""What is compared: a verdict that was written as JSON, a result, or any dump, which is then judged."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Iterator, Mapping
 from os import PathLike, fspath
 from typing import Any, Protocol
 
+from collectors.baseline.lines import ENVELOPE
 from collectors.dump import Dump
+from collectors.verdict_json import session_of
 from diagnose.given import Path
 from heuristics.errors import UnreadableDump
 
 MARK = '"diagnose.verdict/'
-MOST_BYTES = 1 << 27
-_HINT = "diagnose attach PID --format json -o verdict.json"
+MOST_BYTES = 1 << 26
+"""Of one verdict: it has tens of kilobytes."""
+
+_AGAIN = "diagnose analyze FILE... --format json -o verdict.json"
 
 
 class Told(Protocol):
@@ -32,13 +38,14 @@ def verdict_of(source: Source, **options: Any) -> dict[str, Any]:
 
 
 def opened(source: Source, **options: Any) -> Told | Mapping[str, Any]:
-    """What there is to a source: a verdict's JSON, or the result of judging a dump.
+    """What there is to a source: a verdict's JSON, or the result of judging a dump. ``-`` is standard input.
 
-    A file is a verdict that was written as JSON, of several lines the last one (``attach --watch --format json``), or a
-    dump, which ``analyze`` then judges with ``options``.
+    A verdict is read back; of several, one a line as ``attach --watch --format json`` writes them, it is the last.
+    Anything else is judged by ``analyze`` with its ``options``. Only one verdict is held in memory.
 
     Raises:
-        UnreadableDump: it is missing, empty, damaged, or no dump at all.
+        UnreadableDump: the file is missing, empty, no JSON, of a newer schema, or no dump.
+        DiagnoseError: as of ``analyze``.
     """
     if not isinstance(source, str | PathLike):
         return source
@@ -46,34 +53,57 @@ def opened(source: Source, **options: Any) -> Told | Mapping[str, Any]:
     dump = Dump(path=path)
     try:
         if not dump.head.strip():
-            raise UnreadableDump(path, "the file is empty", hint=_HINT)
-        if MARK not in dump.head_text or not dump.head_text.lstrip().startswith("{"):
-            from diagnose.api import analyze
-
-            return analyze(path, **options)
-        text = b"".join(_bounded(dump)).decode("utf-8", "replace").strip()
+            raise UnreadableDump(path, "the file is empty", hint=_AGAIN)
+        if MARK in dump.head_text and dump.head_text.lstrip().startswith("{"):
+            return _read_back(dump)
     finally:
         dump.close()
-    return _last(path, text)
+    if path == "-" or not stat.S_ISREG(os.stat(path).st_mode):
+        raise UnreadableDump(
+            path,
+            "no verdict came through this pipe; dumps must be files",
+            hint="diagnose analyze - --format json, and give its result",
+        )
+    from diagnose.api import analyze
+
+    return analyze([path], **options)
 
 
-def _bounded(dump: Dump) -> list[bytes]:
-    found, size = [], 0
-    for chunk in dump.utf8():
-        size += len(chunk)
-        if size > MOST_BYTES:
-            raise UnreadableDump(dump.path, f"larger than {MOST_BYTES:,} bytes: no verdict", hint=_HINT)
-        found.append(chunk)
-    return found
+def _read_back(dump: Dump) -> dict[str, Any]:
+    number, last = _last_document(dump.lines(), dump.path)
+    try:
+        verdict = json.loads(last)
+    except (ValueError, RecursionError) as error:
+        where = f" ({dump.cut_short})" if dump.cut_short else ""
+        raise UnreadableDump(
+            dump.path, f"damaged, no whole JSON: {str(error).splitlines()[0]}{where}", line=number, hint=_AGAIN
+        ) from error
+    session_of(verdict, dump.path)
+    verdict.pop(ENVELOPE, None)
+    return dict(verdict)
 
 
-def _last(path: str, text: str) -> dict[str, Any]:
-    for candidate in (text, text.rpartition("\n")[2]):
-        try:
-            found = json.loads(candidate)
-        except (ValueError, RecursionError) as error:
-            wrong = error
-            continue
-        if isinstance(found, dict):
-            return found
-    raise UnreadableDump(path, f"damaged: {str(wrong).splitlines()[0][:120]}", hint=_HINT)
+def _last_document(lines: Iterator[str], path: str) -> tuple[int | None, str]:
+    """The last line, with its number, where each is a whole verdict; else all of them together."""
+    first = next((line for line in lines if line.strip()), "")
+    if not _whole(first):
+        parts, size = [first], len(first)
+        for line in lines:
+            parts.append(line)
+            size += len(line) + 1
+            if size > MOST_BYTES:
+                raise UnreadableDump(path, "is larger than a verdict would be", hint=_AGAIN)
+        return None, "\n".join(parts)
+    number, last = 1, first
+    for at, line in enumerate(lines, 2):
+        if line.strip():
+            number, last = at, line
+    return number if number > 1 else None, last
+
+
+def _whole(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
