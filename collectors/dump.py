@@ -35,6 +35,7 @@ SALVAGE_BYTES = 256
 """Damaged data are fed in pieces of this size; one loses what it holds, and cannot expand beyond measure."""
 
 WHOLE_FINGERPRINT_BYTES = 1 << 22
+FINGERPRINT_BYTES = 16
 
 Progress = Callable[[str, int, int | None], None]
 """(path, bytes read of the file, its size or None)."""
@@ -280,7 +281,7 @@ def fingerprint(path: str) -> str | None:
             return None
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
-            digest = hashlib.blake2b(str(size).encode())
+            digest = hashlib.blake2b(str(size).encode(), digest_size=FINGERPRINT_BYTES)
             if size <= WHOLE_FINGERPRINT_BYTES:
                 digest.update(stream.read())
             else:

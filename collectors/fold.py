@@ -11,13 +11,16 @@ from collectors.calibration.figures import at_threads, roofs_of
 from collectors.engines import windows
 from collectors.engines.shapes import TORCH
 from collectors.engines.slots import COUNTER, SlotCounter
+from collectors.engines.spans import spans
+from collectors.host.machine import machine_of
 from collectors.model_files.record import shape_from_record
 from collectors.nvml import fold as nvml
 from collectors.prometheus import dcgm
 from collectors.prometheus.exposition import Sample, Snapshot
 from collectors.record import KIND, Record
 from collectors.smi import live as smi
-from collectors.watched import Watched
+from collectors.watched import Watched, Window
+from collectors.windowed import windowed
 from heuristics.errors import UnusableModel
 from heuristics.model_shape import ModelShape
 from heuristics.observations import Activity, Host, Observation, Serving
@@ -65,6 +68,7 @@ class Fold:
     about: Record = field(default_factory=dict)
     calibration: Record | None = None
     overhead: Record = field(default_factory=dict)
+    machine: Record = field(default_factory=dict)
     scrapes: list[Snapshot] = field(default_factory=list)
     dcgm_scrapes: list[Snapshot] = field(default_factory=list)
     hosts: list[Record] = field(default_factory=list)
@@ -107,7 +111,7 @@ class Fold:
         elif what == "event":
             self.events.append(found["text"])
             self.ended = self.ended or bool(found.get("ended"))
-        elif what in ("job", "model", "about", "overhead"):
+        elif what in ("job", "model", "about", "overhead", "machine"):
             getattr(self, str(what)).update(found)
         elif what == "calibration" and "index" not in found:
             self.calibration = found
@@ -115,7 +119,7 @@ class Fold:
     def close(self) -> Watched:
         """Everything together."""
         self._flush()
-        every, warnings = self._observations()
+        every, warnings, short = self._observations()
         if self.calibration is not None:
             self.calibration = at_threads(self.calibration, self._threads())
         shape, why = self._shape()
@@ -125,7 +129,7 @@ class Fold:
         inferred = self._parallelism()[1]
         if inferred:
             warnings.append(inferred)
-        if self._slots.lossy and not any(s.values(COUNTER) for s in self.scrapes):
+        if self._lossy:
             warnings.append(
                 "llama.cpp without --metrics: requests ended between two looks, so its rates are not known; "
                 "start it with --metrics"
@@ -138,6 +142,8 @@ class Fold:
             model=shape,
             dtype=self._dtype(shape),
             roofs=roofs_of(self.calibration, self._dtype(shape)) if self.calibration and self._computes else None,
+            machine=machine_of(self.machine, self.hosts),
+            windows=short,
         )
 
     def _threads(self) -> int:
@@ -184,13 +190,13 @@ class Fold:
         if len(self.scrapes) > MOST_SCRAPES:
             del self.scrapes[1:-1:2]
 
-    def _observations(self) -> tuple[list[Observation], list[str]]:
-        every: list[Observation] = []
-        warnings: list[str] = []
-        if self.scrapes:
-            every, warnings = windows.observations(self.scrapes, computing=self._computing if self._computes else None)
-            if self._slots.lossy and not any(s.values(COUNTER) for s in self.scrapes):
-                every = [_without_rates(o) for o in every if o.phase is None and isinstance(o.payload, Serving)]
+    def _observations(self) -> tuple[list[Observation], list[str], tuple[Window, ...]]:
+        served = windows.targets(self.scrapes, computing=self._computing if self._computes else None)
+        every, warnings = windows.described(served)
+        short = spans(served)
+        if self._lossy:
+            every = [_without_rates(o) for o in every if o.phase is None and isinstance(o.payload, Serving)]
+            short = []
         boards = nvml.observations(self.devices)
         if self.dmon:
             boards += smi.observations(self.dmon)
@@ -199,7 +205,12 @@ class Fold:
         every += _beside(boards, dcgm.observations(fresh)) if fresh else []
         if self.hosts:
             every.append(Observation(source=HOST, payload=self._host(), device=self._processor()))
-        return every, warnings
+        return every, warnings, windowed(short, every, self.devices)
+
+    @property
+    def _lossy(self) -> bool:
+        """Tokens were generated that nothing counted."""
+        return self._slots.lossy and not any(s.values(COUNTER) for s in self.scrapes)
 
     def _fresh_dcgm(self) -> list[Snapshot]:
         """Scrapes from the first change on: an exporter's values may be half a minute old, from before the window."""

@@ -126,6 +126,7 @@ FIELDS: Mapping[str, Mapping[str, Check]] = {
     "scrape": {"samples": _each(_sample)},
     "dcgm": {"samples": _each(_sample)},
     "slots": {"slots": _each(_slot)},
+    "machine": {"processor": _text, "cores": _positive, "mark": _text},
     "host": {
         "window_s": _positive,
         "threads": _count,

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from heuristics.errors import UnreadableDump
+from heuristics.regression.loose import Json, items, mapping, number, numbers, text, whole, words
 from heuristics.regression.session import Health, Session, figures_of
 from heuristics.vocabulary import Cause, Limit, Regime, Share
 
-SCHEMA = re.compile(r"diagnose\.verdict/(\d+)")
+SCHEMA = re.compile(r"diagnose\.verdict/(\d{1,9})")
 NUMBER = 1
 """The newest schema that is understood."""
 
 HELD = frozenset({Limit.POWER_CAP.value, Limit.THERMAL.value})
 RECORDING = "diagnose recording"
 
-Json = Mapping[str, Any]
 _Word = TypeVar("_Word", Regime, Cause)
 
 
@@ -46,28 +44,27 @@ def session_of(verdict: Any, name: str, *, workload: str | None = None) -> Sessi
         )
     if int(schema[1]) > NUMBER:
         raise NewerVerdict(name, f"it was written by a newer diagnose ({schema[0]})", hint="update diagnose")
-    subject, environment = _map(verdict, "subject"), _map(verdict, "environment")
-    answer = _map(verdict, "verdict")
-    shares = _map(answer, "shares")
+    subject, environment = mapping(verdict, "subject"), mapping(verdict, "environment")
+    answer = mapping(verdict, "verdict")
+    shares = mapping(answer, "shares")
     return Session(
         name=name,
-        created_at=_text(verdict.get("created_at")),
+        created_at=text(verdict.get("created_at")),
         data=data_of(verdict),
         identity=_identity(verdict, subject, environment) | ({"workload": workload} if workload is not None else {}),
-        figures=figures_of(_numbers(_map(verdict, "measured")), _samples(_map(verdict, "samples"))),
+        figures=figures_of(numbers(mapping(verdict, "measured")), _samples(mapping(verdict, "samples"))),
         regime=_one_of(Regime, answer.get("regime")),
         cause=_one_of(Cause, answer.get("cause")),
-        confidence=_number(answer.get("confidence")) or 0.0,
-        shares={s: value for s in Share if (value := _number(shares.get(s.value))) is not None} or None,
-        health=_health(answer, environment, _map(verdict, "measured")),
+        confidence=number(answer.get("confidence")) or 0.0,
+        shares={s: value for s in Share if (value := number(shares.get(s.value))) is not None} or None,
+        health=_health(answer, environment, mapping(verdict, "measured")),
         verdict=verdict,
     )
 
 
 def data_of(verdict: Json) -> str:
     """What was measured, as a short hash: the dumps' content where it is known, else everything the verdict says."""
-    files = _map(verdict, "subject").get("files")
-    prints = [f.get("fingerprint") for f in files if isinstance(f, dict)] if isinstance(files, list) else []
+    prints = [f.get("fingerprint") for f in items(mapping(verdict, "subject"), "files")]
     kept: Any = {name: value for name, value in verdict.items() if name != "baseline"}
     if prints and all(prints):
         kept = sorted(map(str, prints))
@@ -76,22 +73,22 @@ def data_of(verdict: Json) -> str:
 
 
 def _identity(verdict: Json, subject: Json, environment: Json) -> dict[str, str | None]:
-    devices = [d for d in subject.get("devices") or () if isinstance(d, dict)]
-    names = sorted(" ".join(filter(None, (_text(d.get("name")), _text(d.get("mig_profile"))))) for d in devices)
-    host = _map(environment, "host")
-    parallelism = _map(subject, "parallelism")
-    host_told = [_text(host.get("processor")), f"{host['cores']:g} cores" if _number(host.get("cores")) else None]
+    devices = items(subject, "devices")
+    names = sorted(" ".join(filter(None, (text(d.get("name")), text(d.get("mig_profile"))))) for d in devices)
+    host = mapping(environment, "host")
+    parallelism = mapping(subject, "parallelism")
+    host_told = [text(host.get("processor")), f"{host['cores']:g} cores" if number(host.get("cores")) else None]
     return {
-        "workload": _text(subject.get("workload")),
-        "gpu": _text(environment.get("gpu")) or next((n for n in names if n), None),
+        "workload": text(subject.get("workload")),
+        "gpu": text(environment.get("gpu")) or next((n for n in names if n), None),
         "devices": ", ".join(f"{names.count(n)} x {n}" for n in dict.fromkeys(names) if n) or None,
-        "engine": _text(subject.get("engine")),
-        "engine_version": _text(environment.get("engine_version")),
-        "model": _text(subject.get("model")),
-        "dtype": _text(environment.get("dtype")),
+        "engine": text(subject.get("engine")),
+        "engine_version": text(environment.get("engine_version")),
+        "model": text(subject.get("model")),
+        "dtype": text(environment.get("dtype")),
         "parallelism": ", ".join(f"{k} {v}" for k, v in sorted(parallelism.items())) or None,
         "measured_by": _measured_by(verdict, subject),
-        "driver": _text(environment.get("driver")),
+        "driver": text(environment.get("driver")),
         "host": ", ".join(t for t in host_told if t) or None,
     }
 
@@ -101,14 +98,12 @@ def _measured_by(verdict: Json, subject: Json) -> str:
     for name in ("probe", "sweep"):
         if isinstance(verdict.get(name), dict):
             return name
-    files = [f for f in subject.get("files") or () if isinstance(f, dict)]
-    kinds = sorted({str(f.get("kind")) for f in files if f.get("kind")} - {RECORDING})
+    kinds = sorted({str(f["kind"]) for f in items(subject, "files") if f.get("kind")} - {RECORDING})
     return ", ".join(kinds) or {"numbers": "numbers"}.get(str(subject.get("kind")), "watching")
 
 
 def _health(answer: Json, environment: Json, measured: Json) -> Health:
-    limits = answer.get("limits")
-    held = {str(x) for x in limits if x in HELD} if isinstance(limits, list) else set()
+    held = {limit for limit in words(answer, "limits") if limit in HELD}
     throttled = environment.get("throttled")
     if isinstance(throttled, list):
         held |= {str(limit) for limit in throttled}
@@ -118,11 +113,11 @@ def _health(answer: Json, environment: Json, measured: Json) -> Health:
     others = environment.get("other_processes")
     return Health(
         throttled=frozenset(held),
-        clocks=_numbers(clocks) if isinstance(clocks, dict) else _numbers({"clock": clocks}),
-        power_limit_w=_number(environment.get("power_limit_w")),
-        other_processes=len(others) if isinstance(others, list) else _whole(others),
-        other_busy_cores=_number(_map(environment, "host").get("other_busy_cores")),
-        wait_fraction=_number(measured.get("host_wait_fraction")),
+        clocks=numbers(clocks) if isinstance(clocks, dict) else numbers({"clock": clocks}),
+        power_limit_w=number(environment.get("power_limit_w")),
+        other_processes=len(others) if isinstance(others, list) else whole(others),
+        other_busy_cores=number(mapping(environment, "host").get("other_busy_cores")),
+        wait_fraction=number(measured.get("host_wait_fraction")),
     )
 
 
@@ -130,37 +125,8 @@ def _samples(samples: Json) -> dict[str, tuple[float, ...]]:
     found = {}
     for name, values in samples.items():
         if isinstance(values, list):
-            found[name] = tuple(number for value in values if (number := _number(value)) is not None)
+            found[name] = tuple(known for value in values if (known := number(value)) is not None)
     return {name: values for name, values in found.items() if values}
-
-
-def _map(of: Json, name: str) -> Json:
-    found = of.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _number(value: Any) -> float | None:
-    """A finite number; a truth value is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        found = float(value)
-    except OverflowError:
-        return None
-    return found if math.isfinite(found) else None
-
-
-def _whole(value: Any) -> int | None:
-    number = _number(value)
-    return None if number is None else int(number)
-
-
-def _numbers(of: Json) -> dict[str, float]:
-    return {name: number for name, value in of.items() if (number := _number(value)) is not None}
 
 
 def _one_of(kind: type[_Word], value: Any) -> _Word | None:

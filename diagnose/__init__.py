@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diagnose.api import analyze, attach, record, roofline, sweep, watch
+    from diagnose.checking import CheckResult, check
+    from diagnose.diffing import DiffResult, diff
     from diagnose.measurements import Measurements
     from diagnose.probing.probe import ProbeResult, probe
     from diagnose.result import Result
+    from diagnose.running import CommandFailed
     from heuristics.errors import (
         DiagnoseError,
         NoSuchProcess,
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckResult",
+    "CommandFailed",
     "DiagnoseError",
+    "DiffResult",
     "Measurements",
     "NoSuchProcess",
     "NotPermitted",
@@ -39,6 +45,8 @@ __all__ = [
     "__version__",
     "analyze",
     "attach",
+    "check",
+    "diff",
     "probe",
     "record",
     "roofline",
@@ -53,6 +61,11 @@ _HOMES = {
     "roofline": "diagnose.api",
     "sweep": "diagnose.api",
     "watch": "diagnose.api",
+    "CheckResult": "diagnose.checking",
+    "check": "diagnose.checking",
+    "CommandFailed": "diagnose.running",
+    "DiffResult": "diagnose.diffing",
+    "diff": "diagnose.diffing",
     "Measurements": "diagnose.measurements",
     "ProbeResult": "diagnose.probing.probe",
     "probe": "diagnose.probing.probe",

@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "analyze": ("diagnose.commands.analyze", "The verdict from dumps: profiles, traces, logs, metrics, recordings."),
     "roofline": ("diagnose.commands.roofline", "Roofs and crossovers from numbers; a verdict with a measured speed."),
     "sweep": ("diagnose.commands.sweep", "Load a server level by level: which batch turns which regime."),
+    "check": ("diagnose.commands.check", "The nightly gate: slower, another regime, or farther from the roof?"),
+    "diff": ("diagnose.commands.diff", "What moved between two verdicts: how much time, and where it went."),
     "doctor": ("diagnose.commands.doctor", "What can be seen from here, and what would unlock the rest."),
     "record": ("diagnose.commands.record", "Watch a live job without judging it."),
     "demo": ("diagnose.commands.demo", "All three regimes, live on this machine."),
@@ -66,7 +68,9 @@ def main() -> None:
         os.environ.setdefault(name, "1")
     gc.set_threshold(GARBAGE)
     try:
-        group.main(standalone_mode=False)
+        code = group.main(standalone_mode=False)
+        if isinstance(code, int) and code:
+            sys.exit(code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(2)

@@ -13,6 +13,8 @@ from collectors.engines.about import Fact
 from collectors.engines.shapes import Flag
 from collectors.engines.source import EngineSource
 from collectors.follow import Follower
+from collectors.host.limits import Limits
+from collectors.host.machine import machine_record
 from collectors.host.source import SLICE_S, HostSource
 from collectors.job import Job, find
 from collectors.model_source import ModelSource
@@ -93,6 +95,7 @@ class LiveJob:
         """Begin to watch; returns at once."""
         self.watch.start()
         self._sink(_job_record(self.job, self.holds_device))
+        self._sink(machine_record(Limits(self.job.root.pid, self._proc).cores()))
         if self.holds_device is False:
             self._sink(self._calibration())
 
@@ -129,7 +132,6 @@ class LiveJob:
         """The stored roofs of this machine, for as many threads as the job may use."""
         from collectors.calibration.machine import this_machine
         from collectors.calibration.store import NoCalibration, load
-        from collectors.host.limits import Limits
 
         found = load(this_machine())
         if isinstance(found, NoCalibration):

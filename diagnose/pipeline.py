@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 
 from collectors.dump import Contents, Dump, Interrupt, Progress, fingerprint
 from collectors.readers import read
-from collectors.watched import Watched
+from collectors.watched import Watched, Window
 from diagnose import __version__
 from heuristics.advice.actions import advise
 from heuristics.assemble import Given
+from heuristics.clocks import clocks
 from heuristics.diagnosis import judge_devices, judge_phases, slowest_device, whole_of, with_phase_limits
 from heuristics.errors import UnreadableDump
 from heuristics.observations import Host, KernelProfile, Observation, Serving
+from heuristics.samples import samples_of, samples_of_steps
 from heuristics.verdict import Diagnosis, Judgement, SourceFile
 from heuristics.vocabulary import Regime
 
@@ -42,7 +44,7 @@ def diagnose_files(
     warnings: list[str] = []
     failures: list[UnreadableDump] = []
     distinct = _once(paths)
-    for path in distinct:
+    for path, mark in distinct.items():
         dump = Dump(path=path, progress=progress, interrupt=interrupt or Interrupt())
         try:
             found = read(dump)
@@ -51,7 +53,7 @@ def diagnose_files(
             continue
         finally:
             dump.close()
-        files.append(SourceFile(path=path, kind=found.kind))
+        files.append(SourceFile(path=path, kind=found.kind, fingerprint=mark))
         contents.append(found)
         several = len(distinct) > 1
         warnings += [f"{path}: {text}" if several else text for text in found.warnings]
@@ -75,10 +77,11 @@ def _judged(
     files: Sequence[SourceFile] = (),
     interval_s: float | None = None,
 ) -> Diagnosis:
-    observations, more = _observations(contents, interval_s)
+    observations, more, short = _observations(contents, interval_s)
     watched = next((c for c in contents if isinstance(c, Watched)), None)
     given = stated if watched is None else _completed(stated, watched)
     subject = watched.subject if watched is not None else None
+    machine = watched.machine if watched is not None else None
     devices = judge_devices(observations, given)
     phases = judge_phases(observations, given)
     whole = whole_of(devices)
@@ -90,6 +93,8 @@ def _judged(
         kind=kind,
         whole=whole,
         subject=subject,
+        machine=machine,
+        clocks=clocks(devices),
         files=tuple(files),
         engine=(subject.engine if subject is not None else None) or (served.engine if served is not None else None),
         model=(subject.model if subject is not None else None) or _model(served, given),
@@ -99,6 +104,7 @@ def _judged(
         devices=tuple(devices),
         advice=advice,
         withheld=withheld,
+        samples={**samples_of(short, given, devices), **samples_of_steps(whole.timeline)},
         slowest_device=slowest_device(devices, ranks=given.tensor_parallel > 1),
         warnings=tuple(
             dict.fromkeys([*warnings, *more, *whole.warnings, *_idle_devices(devices), *_unlike(stated, watched)])
@@ -137,31 +143,36 @@ def _completed(given: Given, watched: Watched) -> Given:
     )
 
 
-def _once(paths: Sequence[str]) -> list[str]:
-    """Paths without those whose content was given already."""
-    if len(paths) == 1:
-        return list(paths)
+def _once(paths: Sequence[str]) -> dict[str, str | None]:
+    """Paths and their fingerprints, without those whose content was given already."""
+    found: dict[str, str | None] = {}
     seen: set[str] = set()
-    kept = []
     for path in paths:
-        mark = fingerprint(path) or path
-        if mark not in seen:
-            seen.add(mark)
-            kept.append(path)
-    return kept
+        mark = fingerprint(path)
+        if (mark or path) not in seen:
+            seen.add(mark or path)
+            found[path] = mark
+    return found
 
 
-def _observations(contents: Sequence[Contents], interval_s: float | None) -> tuple[list[Observation], list[str]]:
-    """Observations of every dump; snapshots only once all of them are there."""
+def _observations(
+    contents: Sequence[Contents], interval_s: float | None
+) -> tuple[list[Observation], list[str], tuple[Window, ...]]:
+    """Observations of every dump, and over short times; snapshots only once all of them are there."""
     found = [o for c in contents for o in c.observations]
+    short = tuple(window for c in contents if isinstance(c, Watched) for window in c.windows)
     snapshots = [s for c in contents for s in getattr(c, "snapshots", ())]
     if not snapshots:
-        return found, []
+        return found, [], short
     from collectors.engines import windows
+    from collectors.engines.spans import spans
     from collectors.prometheus import dcgm
+    from collectors.windowed import windowed
 
-    served, warnings = windows.observations(snapshots, interval_s)
-    return [*found, *dcgm.observations(snapshots), *served], warnings
+    targets = windows.targets(snapshots, interval_s)
+    served, warnings = windows.described(targets)
+    every = [*found, *dcgm.observations(snapshots), *served]
+    return every, warnings, short or windowed(spans(targets), every, ())
 
 
 def _model(served: Serving | None, given: Given) -> str | None:

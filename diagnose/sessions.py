@@ -1,16 +1,18 @@
-"""A session from what a user has: a verdict that was written as JSON, or anything that gives one."""
+"""What is compared: a verdict that was written as JSON, a result, or any dump, which is then judged."""
 
 from __future__ import annotations
 
 import json
 import os
 import stat
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from os import PathLike, fspath
+from typing import Any, Protocol
 
 from collectors.baseline.lines import ENVELOPE
 from collectors.dump import Dump
 from collectors.verdict_json import session_of
+from diagnose.given import Path
 from heuristics.errors import UnreadableDump
 
 MARK = '"diagnose.verdict/'
@@ -20,29 +22,51 @@ MOST_BYTES = 1 << 26
 _AGAIN = "diagnose analyze FILE... --format json -o verdict.json"
 
 
-def verdict_of(path: str, **analyze_options: Any) -> dict[str, Any]:
-    """The verdict's JSON of a file, ``-`` for standard input.
+class Told(Protocol):
+    """What the façade returns: a ``Result``, or one of a probe."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+Source = Path | Told | Mapping[str, Any]
+
+
+def verdict_of(source: Source, **options: Any) -> dict[str, Any]:
+    """The verdict's JSON of a file, of a result, or as it is; arguments and errors are those of ``opened``."""
+    found = opened(source, **options)
+    return dict(found) if isinstance(found, Mapping) else found.to_dict()
+
+
+def opened(source: Source, **options: Any) -> Told | Mapping[str, Any]:
+    """What there is to a source: a verdict's JSON, or the result of judging a dump. ``-`` is standard input.
 
     A verdict is read back; of several, one a line as ``attach --watch --format json`` writes them, it is the last.
-    Anything else is judged by ``analyze`` with its options. Only one verdict is held in memory.
+    Anything else is judged by ``analyze`` with its ``options``. Only one verdict is held in memory.
 
     Raises:
         UnreadableDump: the file is missing, empty, no JSON, of a newer schema, or no dump.
         DiagnoseError: as of ``analyze``.
     """
+    if not isinstance(source, str | PathLike):
+        return source
+    path = fspath(source)
     dump = Dump(path=path)
     try:
-        if MARK in dump.head_text:
+        if not dump.head.strip():
+            raise UnreadableDump(path, "the file is empty", hint=_AGAIN)
+        if MARK in dump.head_text and dump.head_text.lstrip().startswith("{"):
             return _read_back(dump)
     finally:
         dump.close()
-    if path == "-" or (os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)):
-        hint = "diagnose analyze - --format json, and give its result" if dump.head else _AGAIN
-        reason = "no verdict came through this pipe; dumps must be files" if dump.head else "is empty"
-        raise UnreadableDump(path, reason, hint=hint)
+    if path == "-" or not stat.S_ISREG(os.stat(path).st_mode):
+        raise UnreadableDump(
+            path,
+            "no verdict came through this pipe; dumps must be files",
+            hint="diagnose analyze - --format json, and give its result",
+        )
     from diagnose.api import analyze
 
-    return analyze([path], **analyze_options).to_dict()
+    return analyze([path], **options)
 
 
 def _read_back(dump: Dump) -> dict[str, Any]:
@@ -52,7 +76,7 @@ def _read_back(dump: Dump) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         where = f" ({dump.cut_short})" if dump.cut_short else ""
         raise UnreadableDump(
-            dump.path, f"is no whole JSON: {str(error).splitlines()[0]}{where}", line=number, hint=_AGAIN
+            dump.path, f"damaged, no whole JSON: {str(error).splitlines()[0]}{where}", line=number, hint=_AGAIN
         ) from error
     session_of(verdict, dump.path)
     verdict.pop(ENVELOPE, None)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from collectors.fold import fold
-from collectors.load import engine_batch, observed
+from collectors.load import engine_batch, observed, samples
 from collectors.load.driver import Driven
 from collectors.load.figures import Figures
 from collectors.load.level import LevelLoad
@@ -16,10 +16,10 @@ from collectors.watched import Watched
 from diagnose.pipeline import diagnose_watched
 from heuristics.advice.actions import advise_swept
 from heuristics.assemble import Given
+from heuristics.held_back import limited, limited_level
 from heuristics.observations import Observation, Serving
 from heuristics.sweep import Sweep, SweepLevel
-from heuristics.verdict import Diagnosis, Judgement
-from heuristics.vocabulary import Limit
+from heuristics.verdict import Diagnosis
 
 AGREES = 0.15
 """Part by which the engine's running requests may differ from the client's count."""
@@ -70,7 +70,7 @@ def judged(
     levels = [_level(load, seen, watched) for load, seen in driven.levels]
     name = next((level.watched.subject.engine for level in levels if level.watched.subject.engine), None)
     called = name or "an OpenAI-compatible server"
-    rows = [_row(level, given, called, served) for level in levels]
+    rows = [limited_level(_row(level, given, called, served)) for level in levels]
     begin_s, end_s = driven.levels[0][0].begin_s or watched.origin_s, driven.levels[-1][0].end_s
     together = fold([*watched.records(begin_s, end_s), watched.overhead])
     whole = observed.pooled([level.seen for level in levels])
@@ -98,8 +98,13 @@ def judged(
         stopped=driven.stopped,
     )
     advice, withheld = advise_swept(sweep)
+    limits = limited(found, sweep)
+    latencies = samples.together(driven.levels)
     return replace(
-        found if _held_back(sweep, found) else _without_queue(found),
+        limits,
+        whole=replace(limits.whole, measured={**limits.whole.measured, **latencies}),
+        samples=samples.samples(driven.levels),
+        workload=plan.workload(samples.measured_at(driven.levels)),
         engine=found.engine or name,
         model=found.model or served,
         warnings=(*_warnings(plan, driven, account, levels), *found.warnings),
@@ -107,30 +112,6 @@ def judged(
         withheld=withheld,
         sweep=sweep,
     )
-
-
-def _held_back(sweep: Sweep, found: Diagnosis) -> bool:
-    """The engine ran fewer together than were sent at once."""
-    fit = found.batch_fit
-    return any(level.capped for level in sweep.levels) or (fit is not None and fit.cap_batch is not None)
-
-
-def _without_queue(found: Diagnosis) -> Diagnosis:
-    """Requests that wait for their first step, as all of a level do when it begins, are no limit of the engine."""
-    return replace(
-        found,
-        whole=_free(found.whole),
-        phases={phase: replace(part, judgement=_free(part.judgement)) for phase, part in found.phases.items()},
-        devices=tuple(_free(device) for device in found.devices),
-    )
-
-
-def _free(judgement: Judgement) -> Judgement:
-    verdict = judgement.verdict
-    if verdict is None:
-        return judgement
-    limits = tuple(limit for limit in verdict.limits if limit is not Limit.QUEUE)
-    return replace(judgement, verdict=replace(verdict, limits=limits))
 
 
 def _level(load: LevelLoad, seen: Figures, watched: Seen) -> _Level:
@@ -164,7 +145,7 @@ def _pooled_batch(levels: list[_Level]) -> float | None:
 
 def _with(watched: Watched, every: list[Observation], window_s: float) -> Watched:
     subject = replace(watched.subject, window_s=window_s, sources=tuple(dict.fromkeys(o.source for o in every)))
-    return replace(watched, observations=tuple(every), subject=subject)
+    return replace(watched, observations=tuple(every), subject=subject, windows=())
 
 
 def _row(level: _Level, given: Given, name: str, model: str) -> SweepLevel:

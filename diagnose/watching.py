@@ -28,7 +28,7 @@ SPARING = 50.0
 """Judging takes tens of milliseconds of one core, more with many devices: so many times that lies between."""
 WAKE_S = 0.1
 
-LASTING = frozenset({"job", "model", "about", "calibration", "device", "missing"})
+LASTING = frozenset({"job", "machine", "model", "about", "calibration", "device", "missing"})
 """Records that hold for all windows."""
 
 

@@ -110,7 +110,7 @@ def _case(observations: Sequence[Observation], given: Given, known: Device | Non
     if known is not None and all(o.device is None for o in observations):
         device = known
     timeline = _pooled(observations, Timeline, _timelines)
-    serving = _pooled(observations, Serving, _busiest)
+    serving = _pooled(observations, Serving, busiest)
     dtype = given.dtype or _dtype(timeline, given.model)
     measured = given.roofs if given.part is None else None
     roofs = overridden(
@@ -275,7 +275,7 @@ def _phase(observations: Sequence[Observation]) -> Phase:
     return Phase.PREFILL if phases == {Phase.PREFILL} else Phase.DECODE
 
 
-def _busiest(found: list[Serving]) -> Serving:
+def busiest(found: list[Serving]) -> Serving:
     """Of several targets the one that did most; windows before lifetimes."""
     return max(found, key=lambda s: (not s.lifetime, s.steps or 0.0, s.generation_tokens or 0.0, s.engine))
 

@@ -96,7 +96,7 @@ def whole_of(devices: Sequence[Judgement]) -> Judgement:
     mass = {s: sum(d.mass[s] for d in working) / len(working) for s in SHARES}
     confidence = min(MOST_CONFIDENCE, mass[leader])
     decided = confidence >= DECIDED
-    means = _means(working)
+    figures = means([d.measured for d in working])
     return Judgement(
         verdict=Verdict(
             regime=Regime(leader.value) if decided else Regime.INCONCLUSIVE,
@@ -110,13 +110,13 @@ def whole_of(devices: Sequence[Judgement]) -> Judgement:
         case=nearest.case,
         device=None,
         roofs=nearest.roofs,
-        measured=means,
+        measured=figures,
         evidence=nearest.evidence,
         abstained=nearest.abstained,
         operations=nearest.operations,
         profile=nearest.profile,
         timeline=nearest.timeline,
-        headroom=headroom(means, nearest.roofs),
+        headroom=headroom(figures, nearest.roofs),
         batch_fit=nearest.batch_fit,
         witness=nearest.device.index if nearest.device is not None else None,
         next_measurement=None if decided else next((d.next_measurement for d in working if d.next_measurement), None),
@@ -134,12 +134,12 @@ def _common_cause(verdicts: Sequence[Verdict], leader: Share) -> Cause | None:
     return max(named, key=lambda cause: (named.count(cause), cause.value), default=None)
 
 
-def _means(devices: Sequence[Judgement]) -> dict[str, float]:
+def means(devices: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Means over devices of the figures that all of them have."""
-    common = set.intersection(*(set(d.measured) for d in devices))
+    common = set.intersection(*map(set, devices))
     return {
-        name: sum(d.measured[name] for d in devices) / (1 if name in ADDITIVE else len(devices))
-        for name in devices[0].measured
+        name: sum(figures[name] for figures in devices) / (1 if name in ADDITIVE else len(devices))
+        for name in devices[0]
         if name in common
     }
 

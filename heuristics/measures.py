@@ -6,6 +6,7 @@ import numpy as np
 
 from heuristics.arrays import median
 from heuristics.case import Case
+from heuristics.operations import Phase
 from heuristics.roofs import Roofs
 from heuristics.signals.bandwidth_saturation import bytes_per_s, bytes_per_step, cached
 from heuristics.signals.compute_saturation import flops_per_s, flops_per_step
@@ -25,7 +26,7 @@ def measured(case: Case) -> dict[str, float]:
             "step_s": serving.step_s,
             "batch": serving.batch,
             "context_tokens": case.load.context_tokens if case.load is not None and case.load.context_tokens else None,
-            "time_per_output_token_s": serving.time_per_output_token_s,
+            "time_per_output_token_s": time_per_output_token_s(case),
             "time_to_first_token_s": serving.time_to_first_token_s,
             "kv_cache_usage": serving.kv_cache_usage,
             "requests_running": serving.requests_running,
@@ -87,6 +88,22 @@ def measured(case: Case) -> dict[str, float]:
             found["kernel_time_s"] = float(weight_of(case.profile).sum())
     found |= _fractions(case)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def time_per_output_token_s(case: Case) -> float | None:
+    """Between two tokens of a sequence: as the engine states it, else, of decode, by how long a step takes.
+
+    A step gives each sequence in it one token, and with speculative decoding those of the draft that were accepted.
+    Steps that take in prompts beside it count as well, since the other sequences wait for them.
+    """
+    serving = case.serving
+    if serving is None:
+        return None
+    decodes = case.load is not None and case.load.phase is Phase.DECODE and serving.generation_tokens != 0.0
+    if serving.time_per_output_token_s is not None or serving.step_s is None or not decodes:
+        return serving.time_per_output_token_s
+    accepted = serving.accepted_tokens / serving.drafts if serving.accepted_tokens and serving.drafts else 0.0
+    return serving.step_s / (1.0 + accepted)
 
 
 SAME_TIME = 0.8

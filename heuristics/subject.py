@@ -16,6 +16,20 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """The machine that a job ran on. ``cores``: CPUs that it may use, by affinity and quota.
+
+    ``mark`` is the same on the same machine and says nothing else of it. ``other_busy_cores``: cores' worth of work
+    that was neither the job's nor ours while it was watched, stolen time included.
+    """
+
+    processor: str | None = None
+    cores: float | None = None
+    mark: str | None = None
+    other_busy_cores: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """A process tree that was watched.
 

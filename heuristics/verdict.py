@@ -17,7 +17,7 @@ from heuristics.operations import Operation, Phase
 from heuristics.ranking import Ranking
 from heuristics.roofs import Device, Roofs
 from heuristics.step import Forecast
-from heuristics.subject import Subject
+from heuristics.subject import Machine, Subject
 from heuristics.sweep import Sweep
 from heuristics.vocabulary import Cause, Limit, Regime, Share
 
@@ -79,6 +79,8 @@ class SourceFile:
 
     path: str
     kind: str
+    fingerprint: str | None = None
+    """The same for the same content; None for a pipe, which can be read only once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +102,15 @@ class Diagnosis:
     whole: Judgement
     subject: Subject | None = None
     """What was watched, where it was a live job."""
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    """Of the devices under load: medians of ``sm_hz`` and ``memory_hz``, as far as they were read."""
+    machine: Machine | None = None
+    """Where it ran, where that could be seen."""
     files: tuple[SourceFile, ...] = ()
     engine: str | None = None
     model: str | None = None
+    workload: str | None = None
+    """The work that it was given, where that was ours to choose."""
     window_s: float | None = None
     idle_fraction: float | None = None
     provisional: bool = False
@@ -122,6 +130,8 @@ class Diagnosis:
     """The levels of a load that was put on the job meanwhile."""
     ranking: Ranking | None = None
     """The same devices as the batch grows."""
+    samples: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Some of ``measured``, by the same names, over short times one after another or step by step."""
     probe: Probe | None = None
     """A step function measured over batches, where that is what was judged."""
     warnings: tuple[str, ...] = ()

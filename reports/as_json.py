@@ -10,7 +10,7 @@ from heuristics.claims import Bound, RatioBound
 from heuristics.operations import Phase
 from heuristics.roofs import Device, Roofs
 from heuristics.rows import Level, Row, rows
-from heuristics.subject import Subject
+from heuristics.subject import Machine, Subject
 from heuristics.verdict import Diagnosis, Judgement, PhaseJudgement, Verdict, WeighedEvidence
 from heuristics.vocabulary import Relation
 from reports import sweep_json
@@ -64,6 +64,7 @@ def to_dict(diagnosis: Diagnosis) -> Json:
     found |= {
         "roofs": _roofs(whole.roofs),
         "measured": _measured(whole),
+        **_samples(diagnosis),
         "environment": _environment(diagnosis),
         **_watching(diagnosis.subject),
         "evidence": _evidence(whole),
@@ -136,7 +137,10 @@ def _subject(diagnosis: Diagnosis) -> Json:
             "model": diagnosis.model,
             "stored_bytes": rounded(watched.stored_bytes) if watched is not None else None,
             "parameters": rounded(watched.parameters) if watched is not None else None,
-            "files": [{"path": f.path, "kind": f.kind} for f in diagnosis.files],
+            "workload": diagnosis.workload,
+            "files": [
+                _without_none({"path": f.path, "kind": f.kind, "fingerprint": f.fingerprint}) for f in diagnosis.files
+            ],
             "devices": [_device(d) for d in devices if d.index is not None or d.name is not None],
         }
     )
@@ -196,18 +200,41 @@ def _measured(judgement: Judgement) -> Json:
     return {name: rounded(value) for name, value in sorted(judgement.measured.items())}
 
 
+def _samples(diagnosis: Diagnosis) -> Json:
+    """Values over short times by their figure, where there are any."""
+    found = {name: [rounded(value) for value in values] for name, values in diagnosis.samples.items()}
+    return {"samples": found} if found else {}
+
+
 def _environment(diagnosis: Diagnosis) -> Json:
     whole = diagnosis.whole
     names = [d.device.name for d in diagnosis.devices if d.device is not None and d.device.name]
     limits = [limit.value for limit in whole.verdict.limits] if whole.verdict is not None else []
+    caps = [d.device.power_limit_w for d in diagnosis.devices if d.device is not None and d.device.power_limit_w]
     return _without_none(
         {
             "gpu": names[0] if names else None,
             "driver": diagnosis.subject.driver if diagnosis.subject is not None else None,
             "engine_version": diagnosis.subject.engine_version if diagnosis.subject is not None else None,
             "dtype": whole.roofs.dtype.value if whole.roofs is not None else None,
+            "clocks": {name: rounded(value) for name, value in diagnosis.clocks.items()} or None,
+            "power_limit_w": rounded(next(iter(caps), None)),
             "other_processes": _others(diagnosis),
             "throttled": [limit for limit in limits if limit in ("power_cap", "thermal")] or None,
+            "host": _host(diagnosis.machine),
+        }
+    )
+
+
+def _host(machine: Machine | None) -> Json | None:
+    if machine is None:
+        return None
+    return _without_none(
+        {
+            "processor": machine.processor,
+            "cores": rounded(machine.cores),
+            "machine": machine.mark,
+            "other_busy_cores": rounded(machine.other_busy_cores),
         }
     )
 

@@ -14,7 +14,7 @@ from reports.advice_text import HEAD, cells
 from reports.advice_text import title as advice_title
 from reports.as_text import MOST_ROWS, WIDEST, distance, job_facts, missing_facts, of_device, time_split
 from reports.batch_text import doubling
-from reports.lines import markdown_table
+from reports.markdown import table
 from reports.probe_text import table as probe_table
 from reports.probe_text import title as probe_title
 from reports.ranking_text import sections as ranking_sections
@@ -32,7 +32,7 @@ def render(diagnosis: Diagnosis) -> str:
     if diagnosis.sweep is not None:
         parts = [*_swept(diagnosis.sweep), f"### All levels together: {title}", "", *_beneath(diagnosis)]
     if verdict is not None and verdict.shares is not None:
-        parts += markdown_table(
+        parts += table(
             ["", *(share.value for share in SHARES), "regime", "confidence"],
             [["whole", *_cells(verdict)]]
             + [
@@ -47,7 +47,7 @@ def render(diagnosis: Diagnosis) -> str:
             ],
         )
     if diagnosis.advice:
-        parts += [f"### {advice_title(diagnosis)}", "", *markdown_table(list(HEAD), cells(diagnosis))]
+        parts += [f"### {advice_title(diagnosis)}", "", *table(list(HEAD), cells(diagnosis))]
     for title, told in (("Job", job_facts(diagnosis)), ("Not read", missing_facts(diagnosis))):
         if told:
             parts += [f"### {title}", "", *(f"- {fact}" for fact in told), ""]
@@ -86,7 +86,7 @@ def _swept(sweep: Sweep) -> list[str]:
         *(line for text in more for line in (text, "")),
         *(f"- {fact}" for fact in sweep_text.facts(sweep)),
         "",
-        *markdown_table([*sweep_text.HEAD, "decode", "prefill", "together"], body),
+        *table([*sweep_text.HEAD, "decode", "prefill", "together"], body),
     ]
 
 
@@ -100,7 +100,7 @@ def verdicts(rows: Sequence[tuple[str, Diagnosis | None, str | None]]) -> str:
             continue
         speed = diagnosis.whole.measured.get("tokens_per_s")
         body.append([label, *_cells(diagnosis.whole.verdict), "" if speed is None else number(speed)])
-    return "\n".join(markdown_table(head, body))
+    return "\n".join(table(head, body))
 
 
 def _drawn(diagnosis: Diagnosis) -> Iterator[tuple[str, list[str]]]:
@@ -134,7 +134,7 @@ def _listed(listed: Sequence[Row]) -> list[str]:
         "name": [f"`{short_name(r.name)}`" for r in listed],
     }
     filled_columns = {head: cells for head, cells in columns.items() if any(cells)}
-    return markdown_table(list(filled_columns), [list(row) for row in zip(*filled_columns.values(), strict=True)])
+    return table(list(filled_columns), [list(row) for row in zip(*filled_columns.values(), strict=True)])
 
 
 def _title(verdict: Verdict | None) -> str:

@@ -15,13 +15,14 @@ from heuristics.vocabulary import Cause, Regime, Share
 from reports import sweep_text
 from reports.advice_text import title as advice_title
 from reports.advice_text import told
+from reports.bars import FILL, bar
 from reports.batch_text import doubling
-from reports.lines import bullet, painted, wrapped
+from reports.lines import bold, bullet, wrapped
 from reports.probe_text import table as probe_table
 from reports.probe_text import title as probe_title
 from reports.ranking_text import sections as ranking_sections
 from reports.roofline_text import facts, headline, sections
-from reports.words import conclusion, count, filled, number, part_of_time, percent, scaled, seconds
+from reports.words import CAUSES, conclusion, count, filled, number, part_of_time, percent, scaled, seconds
 
 NARROWEST, WIDEST = 50, 100
 BAR_CELLS, FEWEST_CELLS = 30, 10
@@ -31,28 +32,12 @@ MOSTLY = 0.5
 MOST_ROWS = 6
 SHORTEST_NAME = 16
 
-_FILL = {Share.MEMORY: "█", Share.COMPUTE: "▒", Share.LATENCY: "·"}
-_COLOUR = {Share.MEMORY: "34", Share.COMPUTE: "33", Share.LATENCY: "35"}
-
 _NAMES = {
     Regime.MEMORY: "Memory-bound",
     Regime.COMPUTE: "Compute-bound",
     Regime.LATENCY: "Latency-bound",
     Regime.IDLE: "Idle",
     Regime.INCONCLUSIVE: "Inconclusive",
-}
-
-_CAUSES = {
-    "weights": "streaming weights",
-    "kv_cache": "reading the KV cache",
-    "activations": "moving activations",
-    "cache": "on-chip caches, not DRAM",
-    "tensor": "matrix products",
-    "dequantization": "unpacking weights",
-    "host": "waiting for the host",
-    "underfill": "kernels too small for the device",
-    "communication": "waiting for other devices",
-    "transfer": "copies to or from the host",
 }
 
 
@@ -62,11 +47,11 @@ def render(diagnosis: Diagnosis, *, width: int = 80, colour: bool = False) -> st
     if diagnosis.sweep is None:
         lines = [*_headline(diagnosis, columns, colour), ""]
     else:
-        lines = [*_swept(diagnosis.sweep, columns, colour), _bold("All levels together", colour)]
+        lines = [*_swept(diagnosis.sweep, columns, colour), bold("All levels together", colour)]
         lines += [*(f"  {line}" for line in _headline(diagnosis, columns - 2, colour)), ""]
     for title, body in _sections(diagnosis, columns):
         if body:
-            lines += [_bold(title, colour), *body, ""]
+            lines += [bold(title, colour), *body, ""]
     while lines and not lines[-1]:
         lines.pop()
     return "\n".join(lines) + "\n"
@@ -75,13 +60,13 @@ def render(diagnosis: Diagnosis, *, width: int = 80, colour: bool = False) -> st
 def _swept(sweep: Sweep, columns: int, colour: bool) -> list[str]:
     """The answer of a sweep, its levels, and the verdict on each."""
     first, *more = [line for text in sweep_text.headline(sweep) for line in wrapped(text, columns, "", "  ")]
-    lines = [_bold(first, colour), *more, ""]
+    lines = [bold(first, colour), *more, ""]
     for title, body in (
         ("Load", [line for fact in sweep_text.facts(sweep) for line in bullet(fact, columns)]),
         ("Levels, times as median/95th percentile", sweep_text.table(sweep, columns)),
         ("Verdicts", sweep_text.verdicts(sweep, columns)),
     ):
-        lines += [_bold(title, colour), *body, ""]
+        lines += [bold(title, colour), *body, ""]
     return lines
 
 
@@ -131,17 +116,17 @@ def _headline(diagnosis: Diagnosis, columns: int, colour: bool) -> list[str]:
     verdict = whole.verdict
     if verdict is None and diagnosis.forecast is not None:
         first, *more = [line for text in headline(diagnosis.forecast) for line in wrapped(text, columns, "", "  ")]
-        return [_bold(first, colour), *more]
+        return [bold(first, colour), *more]
     if verdict is None:
-        return [_bold("Nothing was measured", colour), *wrapped(distance(whole), columns, "", "  ")]
+        return [bold("Nothing was measured", colour), *wrapped(distance(whole), columns, "", "  ")]
     name = _NAMES[verdict.regime]
-    why = f": {_CAUSES[verdict.cause.value]}" if verdict.cause is not None else ""
+    why = f": {CAUSES[verdict.cause.value]}" if verdict.cause is not None else ""
     limits = f" (limits: {', '.join(limit.value for limit in verdict.limits)})" if verdict.limits else ""
     said = f"{name}{why}, confidence {percent(verdict.confidence)}{limits}"
     if verdict.regime is Regime.INCONCLUSIVE:
         said = f"{name}: {_leaning(whole, verdict)}{limits}"
     first, *more = wrapped(said, columns, "", "  ")
-    lines = [_bold(name, colour) + first.removeprefix(name), *more, *wrapped(time_split(diagnosis), columns, "", "  ")]
+    lines = [bold(name, colour) + first.removeprefix(name), *more, *wrapped(time_split(diagnosis), columns, "", "  ")]
     if verdict.shares is not None:
         lines.append(_bar(verdict, columns, colour))
     return lines + wrapped(distance(whole), columns, "", "  ")
@@ -189,16 +174,11 @@ def _leaning(whole: Judgement, verdict: Verdict) -> str:
 def _bar(verdict: Verdict, columns: int, colour: bool) -> str:
     """The budget as cells, largest remainders first, and the shares in numbers; on narrow terminals these alone."""
     assert verdict.shares is not None
-    legend = "  ".join(f"{_FILL[share]} {share.value} {percent(verdict.shares[share])}" for share in SHARES)
+    legend = "  ".join(f"{FILL[share]} {share.value} {percent(verdict.shares[share])}" for share in SHARES)
     whole = min(BAR_CELLS, columns - len(legend) - 2)
     if whole < FEWEST_CELLS:
         return legend
-    exact = {share: verdict.shares[share] * whole for share in SHARES}
-    cells = {share: int(exact[share]) for share in SHARES}
-    for share in sorted(SHARES, key=lambda s: cells[s] - exact[s])[: whole - sum(cells.values())]:
-        cells[share] += 1
-    bar = "".join(painted(_FILL[share] * cells[share], _COLOUR[share], colour) for share in SHARES)
-    return f"{bar}  {legend}"
+    return f"{bar(verdict.shares, whole, colour)}  {legend}"
 
 
 def distance(whole: Judgement) -> str:
@@ -384,7 +364,3 @@ def _abstained(whole: Judgement, columns: int) -> list[str]:
     if missing:
         found += bullet(f"no source for {', '.join(missing)}", columns)
     return found
-
-
-def _bold(text: str, colour: bool) -> str:
-    return painted(text, "1", colour)

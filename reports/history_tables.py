@@ -11,7 +11,7 @@ from heuristics.regression.history import Group
 from reports.history_json import COLUMNS, rows, summaries
 from reports.history_text import body, facts, list_rows
 from reports.history_words import Files, flaws, title
-from reports.lines import markdown_table
+from reports.markdown import table
 from reports.words import printable
 
 WIDTH = 80
@@ -20,7 +20,7 @@ WIDTH = 80
 def listed(groups: Sequence[Group], files: Files) -> str:
     """A row a group."""
     head, cells = list_rows(groups)
-    lines = [*markdown_table(head, cells), *_below(files)] if groups else [_empty(files), "", *_below(files)]
+    lines = [*table(head, cells), *_below(files)] if groups else [_empty(files), "", *_below(files)]
     return "\n".join(lines).rstrip() + "\n"
 
 

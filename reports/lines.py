@@ -6,8 +6,6 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from reports.words import printable
-
 
 def bullet(text: str, columns: int) -> list[str]:
     """A fact, indented."""
@@ -45,14 +43,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left
     return [line(head), *map(line, rows)]
 
 
-def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """A table with an empty line after it; what is in its cells is kept in them."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(printable(cell).replace("|", "\\|") for cell in cells) + " |"
-
-    return [line(head), line(["---"] * len(head)), *(line(row) for row in body), ""]
+def bold(text: str, colour: bool) -> str:
+    """Text that stands out, where the terminal has colours."""
+    return painted(text, "1", colour)
 
 
 def painted(text: str, code: str, colour: bool) -> str:
+    """Text in a colour of the terminal, by the number of its escape sequence."""
     return f"\033[{code}m{text}\033[0m" if colour and text else text

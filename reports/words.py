@@ -11,6 +11,20 @@ from heuristics.vocabulary import Relation
 
 _PLACE = re.compile(r"\{(\w+):(\w+)\}")
 
+CAUSES: Mapping[str, str] = {
+    "weights": "streaming weights",
+    "kv_cache": "reading the KV cache",
+    "activations": "moving activations",
+    "cache": "on-chip caches, not DRAM",
+    "tensor": "matrix products",
+    "dequantization": "unpacking weights",
+    "host": "waiting for the host",
+    "underfill": "kernels too small for the device",
+    "communication": "waiting for other devices",
+    "transfer": "copies to or from the host",
+}
+"""What a regime is made of, in words."""
+
 
 def scaled(value: float, unit: str, base: float = 1000.0) -> str:
     """Three significant digits with a decimal prefix: 3.35 TB/s."""
@@ -27,6 +41,14 @@ def seconds(value: float) -> str:
         if abs(value) * factor >= 1.0:
             return f"{value * factor:.3g} {unit}"
     return f"{value * 1e9:.3g} ns" if value else "0 s"
+
+
+def joules(value: float) -> str:
+    """From microjoules up: 85 µJ, 1.25 J, 3.2 kJ."""
+    for factor, prefix in ((1.0, ""), (1e3, "m"), (1e6, "µ")):
+        if abs(value) * factor >= 1.0:
+            return scaled(value * factor, f"{prefix}J")
+    return f"{value * 1e6:.3g} µJ"
 
 
 def percent(fraction: float) -> str:
@@ -62,9 +84,11 @@ FORMATS: Mapping[str, Callable[[float], str]] = {
     "number": number,
     "bytes_per_s": lambda v: scaled(v, "B/s"),
     "flops_per_s": lambda v: scaled(v, "FLOP/s"),
+    "flops": lambda v: scaled(v, "FLOP"),
     "bytes": lambda v: scaled(v, "B"),
+    "hertz": lambda v: scaled(v, "Hz"),
     "watts": lambda v: f"{v:.0f} W",
-    "joules": lambda v: f"{v:.3g} J",
+    "joules": joules,
 }
 
 

@@ -74,7 +74,7 @@ def append(directory: str, verdict: dict[str, Any], *, workload: str | None, add
     Raises:
         DiagnoseError: the folder or its file cannot be written.
     """
-    _made(directory)
+    make(directory)
     session = session_of(verdict, "the verdict", workload=workload)
     workload = session.identity.get("workload")
     path = os.path.join(directory, f"{_WORD.sub('-', workload or '').strip('.-')[:80] or UNNAMED}{SUFFIX}")
@@ -132,7 +132,12 @@ def _raw_lines(path: str) -> Iterator[tuple[int, bytes]]:
                 yield number, line
 
 
-def _made(directory: str) -> None:
+def make(directory: str) -> None:
+    """Make the folder of a baseline, where there is none.
+
+    Raises:
+        DiagnoseError: it cannot be made.
+    """
     try:
         if os.path.isdir(directory):
             return

@@ -37,7 +37,7 @@ def this_machine(*, sysfs: Path = SYSFS, proc: Path = PROC, cpus: Collection[int
     """The machine this runs on; ``cpus`` are the usable CPUs' numbers where they are not to be asked for."""
     usable = usable_cpus() if cpus is None else cpus
     return Machine(
-        cpu=_cpu_name(proc),
+        cpu=cpu_name(proc),
         cpus=len(usable),
         memory_bytes=memory_figure(proc, "MemTotal"),
         last_level_cache_bytes=last_level_cache_bytes(usable, sysfs),
@@ -97,7 +97,7 @@ def _cache(index: Path) -> tuple[int, str, float] | None:
     return int(stated["level"]), stated["shared_cpu_list"], float(size[1]) * _SUFFIX[size[2]]
 
 
-def _cpu_name(proc: Path) -> str:
+def cpu_name(proc: Path) -> str:
     """The processor's name; ARM states numbers of maker and part instead."""
     text = _text(proc / "cpuinfo")
     for fields in (("model name",), ("CPU implementer", "CPU part")):

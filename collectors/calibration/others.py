@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections.abc import Collection
 from pathlib import Path
 
 from collectors.calibration.machine import PROC, usable_cpus
-
-_BUSY = (0, 1, 2, 5, 6, 7)
-"""Columns of a CPU's line in ``/proc/stat`` that are not idle: user, nice, system, interrupts, stolen."""
+from collectors.host.busy import busy_s
 
 
 class OthersWatch:
@@ -34,16 +30,4 @@ class OthersWatch:
 
     def _now(self) -> tuple[float | None, float, float]:
         """Seconds: these CPUs busy, this process on them, the clock."""
-        return self._busy_s(), time.process_time(), time.monotonic()
-
-    def _busy_s(self) -> float | None:
-        try:
-            text = (self._proc / "stat").read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return None
-        lines = {int(n): line.split() for n, line in re.findall(r"^cpu(\d+) (.*)$", text, re.MULTILINE)}
-        wanted = [lines[cpu] for cpu in self._cpus if cpu in lines]
-        if len(wanted) < len(self._cpus) or any(len(words) <= max(_BUSY) for words in wanted):
-            return None
-        ticks = sum(int(words[column]) for words in wanted for column in _BUSY)
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return busy_s(self._proc, self._cpus), time.process_time(), time.monotonic()

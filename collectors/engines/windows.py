@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from collectors.engines.concepts import Concept
 from collectors.engines.readings import models, readings
 from collectors.engines.serving import serving
-from collectors.engines.stretches import Computing, curve, phases, stretches
+from collectors.engines.stretches import Computing, Stretch, curve, phases, stretches
 from collectors.engines.table import ENGINES, Engine
 from collectors.prometheus.exposition import Snapshot
-from heuristics.observations import Observation
+from heuristics.observations import Observation, Serving
 
 C = Concept
 
@@ -19,33 +20,68 @@ SHORTEST_WINDOW_S = 0.5
 """Files whose times of writing lie closer or farther apart than this were copied, not scraped, then."""
 
 
-def observations(
-    snapshots: Sequence[Snapshot], interval_s: float | None = None, computing: Computing | None = None
-) -> tuple[list[Observation], list[str]]:
-    """One serving window a target, from its first snapshot to its last; and what to warn of.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The longest run of snapshots of one engine over which its counters ran on, and what it served meanwhile."""
 
-    Many snapshots also tell prefill from decode, and how the step grows with the batch. ``interval_s`` is the time
-    between the first and the last snapshot, where the user states it; ``computing`` is told by who watched the CPUs.
+    engine: Engine
+    run: tuple[Snapshot, ...]
+    pieces: tuple[Stretch, ...]
+    """The stretches between the snapshots, where there are several and their times are known."""
+    whole: Serving
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Where its snapshots came from."""
+        return ", ".join(dict.fromkeys(shot.source for shot in self.run))
+
+
+def targets(
+    snapshots: Sequence[Snapshot], interval_s: float | None = None, computing: Computing | None = None
+) -> list[Target]:
+    """Every engine that the snapshots are of.
+
+    ``interval_s`` is the time between the first and the last snapshot, where the user states it; ``computing`` is told
+    by who watched the CPUs.
     """
-    found: list[Observation] = []
-    warnings: list[str] = []
+    found = []
     for engine, shots in _targets(snapshots):
         runs = _runs(engine, _ordered(engine, shots))
+        remarks = []
         if len(runs) > 1:
-            warnings.append(f"{engine.name}: counters start anew between snapshots (a restart, or several servers)")
+            remarks.append(f"{engine.name}: counters start anew between snapshots (a restart, or several servers)")
         run = max(runs, key=len)
         window, remark = _seconds(run, interval_s)
         if remark:
-            warnings.append(remark)
+            remarks.append(remark)
         pieces = stretches(engine, run, computing)
-        sources = ", ".join(dict.fromkeys(shot.source for shot in run))
         whole = serving(engine, run, window, pieces)
-        found.append(Observation(source=sources, payload=whole))
-        found += [Observation(source=sources, payload=part, phase=phase) for phase, part in phases(whole, pieces)]
+        found.append(Target(engine=engine, run=tuple(run), pieces=tuple(pieces), whole=whole, remarks=tuple(remarks)))
+    return found
+
+
+def described(found: Sequence[Target]) -> tuple[list[Observation], list[str]]:
+    """One serving window a target, from its first snapshot to its last; and what to warn of.
+
+    Many snapshots also tell prefill from decode, and how the step grows with the batch.
+    """
+    every: list[Observation] = []
+    for target in found:
+        source, whole, pieces = target.source, target.whole, target.pieces
+        every.append(Observation(source=source, payload=whole))
+        every += [Observation(source=source, payload=part, phase=phase) for phase, part in phases(whole, pieces)]
         varied = curve(whole, pieces)
         if varied is not None:
-            found.append(Observation(source=sources, payload=varied))
-    return found, warnings
+            every.append(Observation(source=source, payload=varied))
+    return every, [remark for target in found for remark in target.remarks]
+
+
+def observations(
+    snapshots: Sequence[Snapshot], interval_s: float | None = None, computing: Computing | None = None
+) -> tuple[list[Observation], list[str]]:
+    """What the targets of the snapshots are seen to do, and what to warn of."""
+    return described(targets(snapshots, interval_s, computing))
 
 
 def _targets(snapshots: Sequence[Snapshot]) -> list[tuple[Engine, list[Snapshot]]]:

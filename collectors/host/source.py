@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from collectors.host.busy import BusyClock
 from collectors.host.clocks import Clocks
 from collectors.host.limits import Held, Limits
 from collectors.host.threads import Thread, Threads, most_descriptors
@@ -33,6 +34,7 @@ class HostSource:
         self._clocks = Clocks()
         self._threads = Threads(proc, most_descriptors())
         self._limits = Limits(root, proc)
+        self._machine = BusyClock(proc.root)
         self._held: Held | None = None
         self._cores: float | None = None
         self._begun_s = self._sliced_s = self._looked_s = 0.0
@@ -44,6 +46,7 @@ class HostSource:
         self._look(time.monotonic())
         self._held = self._limits.held(self._pids())
         self._begun_s = self._sliced_s = time.monotonic()
+        self._machine.restart()
         if not self._threads.by_tid:
             return [
                 missing("host", "the threads' times cannot be read (schedstat)", "run as the job's user or as root")
@@ -103,6 +106,7 @@ class HostSource:
                 busiest=[self._thread(t) for t in sorted(threads, key=_ran, reverse=True)[:MOST_TOLD] if _ran(t) > 0],
                 cores=self._cores,
                 **self._differences(pids),
+                **self._machine.told(self._run_ns * 1e-9),
             )
         ]
 

@@ -61,6 +61,13 @@ class Plan:
             )
         return self
 
+    def workload(self, batches: Sequence[int]) -> str | None:
+        """What was sent, by which two sweeps are alike: the levels that were measured whole; None without any."""
+        if not batches:
+            return None
+        listed = ",".join(map(str, batches))
+        return f"sweep {listed} x ({self.prompt_tokens} + {self.output_tokens} tokens)"
+
     def statement(self, target: str, *, credential: bool) -> list[str]:
         """What will be sent, in sentences."""
         levels = ", ".join(str(n) for n in self.batches)

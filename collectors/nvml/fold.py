@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from heuristics.arrays import Array, median
+from heuristics.clocks import under_load
 from heuristics.observations import Activity, Board, Observation, Samples
 from heuristics.roofs import Device
 
@@ -20,9 +21,6 @@ POWER_REASONS = 0x04 | 0x80
 """Software power cap, hardware power brake."""
 THERMAL_REASONS = 0x08 | 0x20 | 0x40
 """Hardware slowdown, software and hardware thermal slowdown."""
-
-ACTIVE = 0.01
-"""An engine active for less of the window ran nothing that shows its clock under load."""
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -46,6 +44,18 @@ def observations(records: Iterable[Mapping[str, Any]]) -> list[Observation]:
         if described.get(index, {}).get("of_job", True):
             found += _of_device(index, described.get(index, {}), readings.get(index, []), activities.get(index, []))
     return found
+
+
+def activity_between(records: Iterable[Mapping[str, Any]], index: int, begin_s: float, end_s: float) -> Activity | None:
+    """GPM's activity of one device over the readings whose middle lies between two times; None without any."""
+    found = [
+        record
+        for record in records
+        if record.get("what") == "gpm"
+        and record.get("device") == index
+        and begin_s < record["t_s"] - 0.5 * record["window_s"] <= end_s
+    ]
+    return _activity(found) if found else None
 
 
 def _describe(known: dict[str, Any], record: Mapping[str, Any]) -> None:
@@ -115,14 +125,8 @@ def _interval_s(readings: Records) -> float | None:
 
 
 def _clock_under_load(samples: Samples | None, activity: Activity | None) -> float | None:
-    """The median SM clock over the rows in which a kernel ran; over all, where only GPM tells that some did."""
-    if samples is None:
-        return None
-    stated = ~np.isnan(samples.sm_clock_hz)
-    if not np.isnan(samples.sm).all():
-        return median(samples.sm_clock_hz[stated & (np.nan_to_num(samples.sm) > 0)])
-    busy = activity is not None and max(activity.engine_active or 0.0, activity.sm_active or 0.0) > ACTIVE
-    return median(samples.sm_clock_hz[stated]) if busy else None
+    """The median SM clock while kernels ran."""
+    return None if samples is None else median(under_load(samples.sm_clock_hz, samples, activity))
 
 
 def _activity(activities: Records) -> Activity | None:

@@ -42,7 +42,17 @@ def output_options(function: _Function) -> _Function:
 
 def emit(result: Result, *, format_: str, output: str | None, no_color: bool) -> None:
     """Write a result to standard output or a file; talk and progress go elsewhere."""
-    write(_rendered(result, format_, colour=output is None and not no_color and _coloured()), output)
+    write(_rendered(result, format_, colour=to_terminal(output, no_color)), output)
+
+
+def to_terminal(output: str | None, no_color: bool) -> bool:
+    """Whether what is written may have colours."""
+    return output is None and not no_color and _coloured()
+
+
+def columns() -> int:
+    """Of the terminal, 80 where there is none."""
+    return shutil.get_terminal_size((80, 24)).columns
 
 
 def write(text: str, output: str | None) -> None:
@@ -94,8 +104,7 @@ def _rendered(result: Result, format_: str, *, colour: bool) -> str:
         return render_markdown(result.diagnosis)
     from reports.as_text import render as render_text
 
-    width = shutil.get_terminal_size((80, 24)).columns
-    return render_text(result.diagnosis, width=width, colour=colour)
+    return render_text(result.diagnosis, width=columns(), colour=colour)
 
 
 def _coloured() -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from heuristics.observations import Host, LoadCurve, Observation, Serving, StepT
 from heuristics.operations import Phase
 from heuristics.probed import ProbedBatch
 from heuristics.roofs import Device
+from heuristics.samples import Samples, samples_of
+from heuristics.subject import Machine
 from heuristics.verdict import Judgement
 
 SOURCE = "the probe"
@@ -37,6 +39,31 @@ class Measured:
     window: Window | None = None
     threads: int | None = None
     context_tokens: float | None = None
+    machine: Machine | None = None
+    clocks: Mapping[str, float] = field(default_factory=dict)
+
+
+def samples_by_round(measured: Measured, given: Given, whole: Judgement) -> Samples:
+    """The figures of the batch in question over each calm round."""
+    timing = next(t for t in measured.timings if t.batch == measured.batch)
+    phase = Phase.PREFILL if measured.phase is Phase.PREFILL else None
+    rounds = [
+        [Observation(source=SOURCE, payload=_serving(timing, s, measured), device=measured.device, phase=phase)]
+        for s in timing.times(judged_time(timing))
+    ]
+    return samples_of(rounds, _given(timing.batch, measured, given), [whole])
+
+
+def workload_of(measured: Measured) -> str:
+    """What was run, by which two probes are alike."""
+    batches = ",".join(str(t.batch) for t in measured.timings)
+    timing = next(t for t in measured.timings if t.batch == measured.batch)
+    more = [
+        f"at {measured.batch}" if measured.batch != measured.timings[-1].batch else None,
+        f"of {measured.context_tokens:.0f} tokens" if measured.context_tokens else None,
+        "by graph" if timing.replay is not None else None,
+    ]
+    return " ".join([f"probe {measured.phase.value} {batches}", *(text for text in more if text is not None)])
 
 
 def judged(measured: Measured, given: Given) -> tuple[ProbedBatch, ...]:

@@ -137,13 +137,18 @@ def probe(
             if index is None
             else CudaDevice(torch, index, arithmetic, calibrate=calibrate)
         )
+        scope.callback(surroundings.clocks)
+        from collectors.host.busy import BusyClock
+        from collectors.host.machine import this_one
         from collectors.probe.rounds import measure
         from collectors.probe.watchers import watched_by
 
         backend = _backend(torch, index, nvtx=nvtx)
         watched = watched_by() is not None
         plan = replace(plan, threads=surroundings.threads or 1, device_time=not watched)
+        clock = BusyClock()
         timings = measure(runs, backend, plan, surroundings.glance)
+        machine = this_one(clock.told(0.0, last=True))
         measured = Measured(
             phase=plan.phase,
             device=surroundings.device,
@@ -153,12 +158,15 @@ def probe(
             context_tokens=context,
             batch=chosen,
             on_gpu=index is not None,
+            machine=machine,
+            clocks=surroundings.clocks(),
         )
         if trace and not watched:
             measured = replace(measured, window=_window(torch, measured, backend))
         roofs = surroundings.roofs()
-    rows = judged(measured, replace(given, dtype=arithmetic, roofs=roofs))
-    return ProbeResult(diagnosis_of(measured, rows, known))
+    given = replace(given, dtype=arithmetic, roofs=roofs)
+    rows = judged(measured, given)
+    return ProbeResult(diagnosis_of(measured, rows, known, given))
 
 
 def _backend(torch: Any, index: int | None, *, nvtx: bool) -> Backend:

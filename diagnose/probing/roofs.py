@@ -33,6 +33,10 @@ class Processors:
         if self._brief is not None:
             self._brief.glance()
 
+    def clocks(self) -> dict[str, float]:
+        """None that say at what speed the processors ran."""
+        return {}
+
     def roofs(self) -> Roofs | None:
         """Those measured, else those stored; None where there are neither."""
         if self._brief is not None:
@@ -46,13 +50,19 @@ class CudaDevice:
     threads: int | None = None
 
     def __init__(self, torch: Any, index: int, dtype: Dtype | None, *, calibrate: bool | None) -> None:
-        from collectors.probe.device import cuda_device
+        from collectors.probe.device import ClockReader, cuda_device, uuid_of
 
         self.device: Device = cuda_device(torch, index)
+        self._clocks = ClockReader(uuid_of(torch, index))
         self._torch, self._index, self._dtype, self._measures = torch, index, dtype, bool(calibrate)
 
     def glance(self) -> None:
-        """Kernels of a device are measured at once, when its roofs are asked for."""
+        """Read the clocks. Kernels of a device are measured at once, when its roofs are asked for."""
+        self._clocks.read()
+
+    def clocks(self) -> dict[str, float]:
+        """Medians of the clocks that were read between rounds, which ends the reading."""
+        return self._clocks.close()
 
     def roofs(self) -> Roofs | None:
         """Measured ones; None leaves it to what is known of the device."""

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from collectors.probe.watchers import watched_by
 from diagnose import __version__
 from diagnose.probing.arguments import Model
-from diagnose.probing.cases import ENGINE, Measured
+from diagnose.probing.cases import ENGINE, Measured, samples_by_round, workload_of
 from heuristics.advice.actions import advise
+from heuristics.assemble import Given
 from heuristics.probed import Probe, ProbedBatch
 from heuristics.verdict import Diagnosis
 
 
-def diagnosis_of(measured: Measured, rows: tuple[ProbedBatch, ...], known: Model) -> Diagnosis:
+def diagnosis_of(measured: Measured, rows: tuple[ProbedBatch, ...], known: Model, given: Given) -> Diagnosis:
     """The diagnosis of the batch in question, with all of them beside it."""
     whole = next(row.judgement for row in rows if row.batch == measured.batch)
     counted = measured.counts[measured.batch]
@@ -23,6 +24,10 @@ def diagnosis_of(measured: Measured, rows: tuple[ProbedBatch, ...], known: Model
         whole=whole,
         engine=ENGINE,
         model=known.name,
+        workload=workload_of(measured),
+        machine=measured.machine,
+        clocks=measured.clocks,
+        samples=samples_by_round(measured, given, whole),
         window_s=sum(g.wall_s for t in measured.timings for g in t.groups),
         devices=(whole,),
         advice=advice,

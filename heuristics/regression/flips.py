@@ -17,6 +17,33 @@ AGREEING = 0.75
 BOUND = frozenset({Regime.MEMORY, Regime.COMPUTE, Regime.LATENCY})
 
 
+def flip_between(a: Sequence[Session], b: Sequence[Session], confidence: float) -> Flip | None:
+    """The flip from one set of sessions to another, both sure of their word; of its regime, else of its cause."""
+    policy = Policy(flip_confidence=confidence, sessions=1)
+    for why, word in ((Why.REGIME_FLIP, _regime), (Why.CAUSE_FLIP, _cause)):
+        before, now = _settled([word(s, policy) for s in a]), _settled([word(s, policy) for s in b])
+        if before is not None and now is not None and before[0] != now[0]:
+            return Flip(
+                why=why,
+                baseline=before[0],
+                current=now[0],
+                baseline_confidence=median(s.confidence for s in a),
+                current_confidence=median(s.confidence for s in b),
+                agreeing=before[1],
+                sessions=len(a),
+            )
+    return None
+
+
+def _settled(words: Sequence[str | None]) -> tuple[str, int] | None:
+    """The word that enough of the sessions are sure of, and how many."""
+    told = Counter(word for word in words if word is not None)
+    if not told:
+        return None
+    word, agreeing = told.most_common(1)[0]
+    return (word, agreeing) if agreeing >= AGREEING * len(words) else None
+
+
 def flip(current: Session, sessions: Sequence[Session], policy: Policy) -> Flip | None:
     """The flip of regime, else of cause; none where one side is not sure, or the word was seen among the sessions."""
     return _flipped(
@@ -28,12 +55,11 @@ def _flipped(
     why: Why, current: Session, sessions: Sequence[Session], policy: Policy, words: dict[int, str | None]
 ) -> Flip | None:
     now = words[id(current)]
-    told = Counter(word for s in sessions if (word := words[id(s)]) is not None)
-    if now is None or not told or now in told or len(sessions) < policy.sessions:
+    told = [words[id(s)] for s in sessions]
+    settled = _settled(told)
+    if now is None or settled is None or now in told or len(sessions) < policy.sessions:
         return None
-    before, agreeing = told.most_common(1)[0]
-    if agreeing < AGREEING * len(sessions):
-        return None
+    before, agreeing = settled
     return Flip(
         why=why,
         baseline=before,

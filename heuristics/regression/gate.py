@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 
 from heuristics.regression.flips import flip
 from heuristics.regression.health import guards, unwell
@@ -55,6 +55,16 @@ def confirmed(first: Check, second: Check) -> Check:
     return replace(
         first, outcome=second.outcome, why=(*second.why, Why.NOT_CONFIRMED), confirmed_by=second, flip=second.flip
     )
+
+
+def most_usual(found: Check) -> Session | None:
+    """Of the like sessions, the one that is nearest to their median in the metric that gates."""
+    metric = found.primary
+    known = [] if metric is None else [(value, s) for s in found.sessions if (value := s.figure(metric.name))]
+    if not known:
+        return found.sessions[-1] if found.sessions else None
+    centre = median(math.log(value) for value, _ in known)
+    return min(known, key=lambda pair: abs(math.log(pair[0]) - centre))[1]
 
 
 def chosen(current: Session, records: Sequence[Session], policy: Policy) -> tuple[list[Session], list[LeftOut]]:
@@ -162,7 +172,7 @@ def _settled(known: Comparison, policy: Policy) -> Comparison:
             outcome=Outcome.REGRESSION if slower else Outcome.IMPROVEMENT,
             why=(Why.FARTHER_FROM_ROOF if known.metric.name == ROOF else Why.SLOWER) if slower else Why.FASTER,
         )
-    if known.visible > policy.resolution:
+    if known.visible > max(policy.resolution, policy.min_effect):
         return replace(known, outcome=Outcome.CANNOT_TELL, why=Why.TOO_NOISY)
     return replace(known, outcome=Outcome.PASS, why=Why.UNCHANGED)
 

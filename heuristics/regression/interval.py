@@ -16,7 +16,7 @@ USUAL_WEIGHT = 2
 MOST_FREEDOM = 9
 """Degrees of freedom that are used at most: sessions have heavier tails than normal noise, however many there are."""
 
-TRENDING = 0.12
+TRENDING = 0.15
 """Two-sided probability of a slope by chance, below which the host is taken to drift, and the next session with it."""
 
 

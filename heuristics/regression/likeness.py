@@ -22,7 +22,7 @@ TRAITS: Mapping[str, str] = {
 }
 """What makes two runs alike, with the words for it."""
 
-LENIENT = frozenset({"devices", "parallelism", "engine_version", "driver", "host"})
+LENIENT = frozenset({"devices", "engine_version", "driver", "host"})
 """Where one of the two does not state these, they are taken to be alike. The others must be known on both sides."""
 
 

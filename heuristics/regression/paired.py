@@ -32,6 +32,9 @@ class PairedCheck:
     p: float | None = None
     flip: Flip | None = None
     confirmed_by: PairedCheck | None = None
+    commands: tuple[str, str] | None = None
+    """Of A and of B, as they were given."""
+    warnings: tuple[str, ...] = ()
 
 
 def compare_pairs(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +15,7 @@ import pytest
 from collectors.probe.device import cuda_device
 from collectors.probe.ranges import named, pair
 from collectors.probe.through_torch import CAPTURE_WARM_UPS, LONGEST_HOLD_S, CudaDevice, Processors
+from tests.make.nvml import ROOT, stub
 
 CYCLES_PER_S = 1.5e9
 
@@ -163,8 +168,6 @@ def test_ranges_are_closed_whatever_happens() -> None:
 
 
 def test_without_the_nvtx_package_torch_names_the_ranges_if_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "nvtx", None)
     said: list[str] = []
     nvtx = SimpleNamespace(range_push=said.append, range_pop=lambda: said.append("pop"))
@@ -188,3 +191,31 @@ def test_what_torch_says_of_a_device_stands_where_nvml_says_nothing() -> None:
     found = cuda_device(torch, 3)
     assert (found.index, found.name, found.sm_count) == (3, "NVIDIA H100 80GB HBM3", 132)
     assert found.memory_bytes == 85e9
+
+
+READING = """
+import json
+from collectors.probe.device import ClockReader
+found = {}
+for uuid in ("GPU-0f0f0f0f-5a5a-4b4b-8c8c-000000000000", "0f0f0f0f-5a5a-4b4b-8c8c-000000000000", "GPU-another", None):
+    reader = ClockReader(uuid)
+    reader.read()
+    reader.read()
+    found[str(uuid)] = reader.close()
+    reader.read()
+    assert reader.close() == found[str(uuid)], "closed twice, read no more"
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize(("scenario", "silent"), [("h200", False), ("h200,driver=9", True)])
+def test_clocks_are_read_through_the_driver_where_it_speaks(scenario: str, silent: bool) -> None:
+    environment = {**os.environ, "NVML_STUB": scenario, "LD_LIBRARY_PATH": str(stub()), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error", "-c", READING]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found.pop("GPU-another") == found.pop("None") == {}
+    for clocks in found.values():
+        assert set(clocks) == (set() if silent else {"sm_hz", "memory_hz"})
+        assert all(1e8 < value < 1e10 for value in clocks.values())

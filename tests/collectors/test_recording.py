@@ -176,6 +176,64 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
             Writer(path, {})
 
 
+# --- what runs are compared by
+
+
+def test_windows_of_a_recording_have_the_figures_of_the_whole(tmp_path: Path) -> None:
+    found = judged(written(tmp_path / "a.rec.gz", lines_of(WHOLE))).to_dict()
+    assert set(found["samples"]) >= {"time_per_output_token_s", "tokens_per_s", "step_s", "batch", "bandwidth_fraction"}
+    for name, values in found["samples"].items():
+        assert values == pytest.approx([found["measured"][name]] * 8), name
+
+
+def test_a_slow_second_is_seen_in_its_window(tmp_path: Path) -> None:
+    records = whole(8, later=lambda state, n: state.later(1.0, step_s=0.04 if n == 3 else 0.02))
+    found = judged(written(tmp_path / "a.rec.gz", lines_of(records))).to_dict()
+    assert found["samples"]["time_per_output_token_s"] == pytest.approx([0.02] * 3 + [0.04] + [0.02] * 4)
+    assert found["samples"]["bandwidth_fraction"][3] == pytest.approx(0.5 * found["samples"]["bandwidth_fraction"][0])
+
+
+MACHINE = record("machine", processor="A Processor of Ours", cores=2.0, mark="0123456789ab")
+
+
+def busy(t_s: float, machine_busy_s: float) -> Record:
+    return host(t_s, machine_window_s=1.0, machine_busy_s=machine_busy_s, machine_ours_s=1.0)
+
+
+def test_the_machine_is_read_back(tmp_path: Path) -> None:
+    records = [MACHINE, *WHOLE, busy(7.0, 1.5), busy(8.0, 2.5)]
+    found = judged(written(tmp_path / "a.rec.gz", lines_of(records))).to_dict()
+    assert found["environment"]["host"] == {
+        "processor": "A Processor of Ours",
+        "cores": 2.0,
+        "machine": "0123456789ab",
+        "other_busy_cores": 1.0,
+    }
+
+
+def test_a_recording_without_a_machine_has_no_host(tmp_path: Path) -> None:
+    """Those of earlier versions."""
+    found = judged(written(tmp_path / "a.rec.gz", lines_of(WHOLE))).to_dict()
+    assert "host" not in found["environment"]
+    assert found["measured"]["host_busy_cores"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("bent", [{"cores": "two"}, {"cores": -1.0}, {"mark": 7}, {"processor": ["x"]}])
+def test_a_bent_machine_is_left_out(bent: dict[str, Any], tmp_path: Path) -> None:
+    found = judged(written(tmp_path / "a.rec.gz", lines_of([MACHINE | bent, *WHOLE]))).to_dict()
+    assert "host" not in found["environment"]
+    assert any("1 line" in text for text in found["warnings"])
+
+
+def test_the_same_recording_has_the_same_fingerprint(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path, records in zip(paths, (WHOLE, WHOLE, whole(9)), strict=True):
+        written(path, lines_of(records))
+    one, same, other = (judged(path).to_dict()["subject"]["files"][0]["fingerprint"] for path in paths)
+    assert one == same
+    assert one != other
+
+
 # --- what is cut
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
+import socket
 import string
 import subprocess
 from collections.abc import Iterator
@@ -212,6 +214,16 @@ def watched(job: Job, folder: Path) -> Seen:
 def test_no_planted_word_comes_out(name: str, seen: dict[str, Seen]) -> None:
     for place, text in seen[name].everything.items():
         assert [word for word in PLANTED if word in text] == [], place
+
+
+@pytest.mark.parametrize("name", ["vLLM", "SGLang", "llama.cpp"])
+def test_the_machine_is_not_named(name: str, seen: dict[str, Seen]) -> None:
+    places = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"), Path("/proc/sys/kernel/random/boot_id"))
+    names = {place.read_text(encoding="ascii").strip() for place in places if place.exists()}
+    for place, text in seen[name].everything.items():
+        assert [word for word in names if word and word in text] == [], place
+        assert re.search(rf"\b{re.escape(socket.gethostname())}\b", text) is None, place
+    assert json.loads(seen[name].everything["json"])["environment"]["host"]["cores"] > 0
 
 
 @pytest.mark.parametrize("name", ["vLLM", "SGLang", "llama.cpp"])

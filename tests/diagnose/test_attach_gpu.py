@@ -227,6 +227,15 @@ def test_a_device_with_gpm(seen: Json) -> None:
 
 
 @of("a_device_with_gpm")
+def test_what_the_windows_show_is_the_devices_own(seen: Json) -> None:
+    assert len(seen["samples"]["bandwidth_fraction"]) == len(seen["samples"]["tokens_per_s"]) >= 1
+    assert seen["samples"]["bandwidth_fraction"] == pytest.approx([0.7] * len(seen["samples"]["tokens_per_s"]))
+    assert seen["environment"]["clocks"]["sm_hz"] > 1e9
+    assert seen["environment"]["clocks"]["memory_hz"] > 1e9
+    assert seen["environment"]["power_limit_w"] > 100.0
+
+
+@of("a_device_with_gpm")
 def test_the_counters_and_the_arithmetic_agree(seen: Json) -> None:
     used = seen["measured"]
     assert used["weight_bytes_per_step"] == pytest.approx(WEIGHT_BYTES, rel=0.01)

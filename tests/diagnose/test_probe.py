@@ -86,6 +86,13 @@ def test_the_whole_way(torch: Any) -> None:
     assert "as given" in told["roofs"]["source"]
     assert all(row["tokens_per_s"] > 0 for row in told["probe"]["batches"])
     assert "Batches of decode, 1 thread" in str(found)
+    assert told["subject"]["workload"] == "probe decode 1,2,4 of 16 tokens"
+    assert {"processor", "cores"} <= set(told["environment"]["host"])
+    assert set(told["samples"]) >= {"time_per_output_token_s", "step_s", "tokens_per_s", "bandwidth_fraction"}
+    rounds = told["probe"]["batches"][-1]["rounds"]
+    assert {len(values) for values in told["samples"].values()} == {rounds}
+    assert told["samples"]["time_per_output_token_s"] == told["samples"]["step_s"]
+    assert min(told["samples"]["step_s"]) <= told["measured"]["step_s"] <= max(told["samples"]["step_s"])
 
 
 def test_the_models_shape_says_what_a_step_needs(torch: Any) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from collectors.probe.census import Counted
-from diagnose.probing.cases import curve_of, judged
+from diagnose.probing.cases import curve_of, judged, samples_by_round, workload_of
 from heuristics.assemble import Given
 from heuristics.operations import Phase
 from heuristics.probed import ProbedBatch
@@ -101,6 +101,39 @@ def test_a_curve_has_a_window_for_every_calm_group() -> None:
     assert curve.batch.tolist() == [1.0] * 9 + [2.0] * 9
     assert curve.step_s[9:].mean() == pytest.approx(0.5e-3)
     assert curve_of(timings, "step_s", None).step_s[9:].mean() == pytest.approx(1e-3)
+
+
+def test_every_calm_round_is_a_sample_of_the_batch_in_question() -> None:
+    counts = {b: product(EDGE, b) for b in (1, 8, 64)}
+    whole = measured({b: timing(b, 0.02 * b**0.5, rounds=5) for b in counts}, counts, batch=8)
+    found = samples_by_round(whole, GIVEN, judged(whole, GIVEN)[1].judgement)
+    steps = [g.step_s for g in whole.timings[1].calm]
+    assert found["step_s"] == found["time_per_output_token_s"] == tuple(steps)
+    assert found["tokens_per_s"] == pytest.approx([8 / s for s in steps])
+    moved = counts[8].bytes
+    assert moved is not None
+    assert found["bandwidth_fraction"] == pytest.approx([moved / s / 20e9 for s in steps])
+    assert workload_of(whole) == "probe decode 1,8,64 at 8"
+
+
+def test_where_the_graph_is_judged_its_replays_are_the_samples() -> None:
+    counts = {b: product(EDGE, b, element_bytes=2) for b in (1, 8)}
+    timings = {b: timing(b, 3e-3, device_s=0.8e-3, graph_s=0.7e-3 * b) for b in counts}
+    whole = measured(timings, counts, device=H100)
+    found = samples_by_round(whole, Given(dtype=Dtype.BF16), judged(whole, Given(dtype=Dtype.BF16))[-1].judgement)
+    assert found["step_s"] == tuple(timings[8].times("graph_s"))
+    assert workload_of(whole) == "probe decode 1,8 by graph"
+
+
+def test_rounds_of_prompts_have_their_tokens() -> None:
+    counts = {b: product(EDGE, 512 * b) for b in (1, 2)}
+    whole = replace(
+        measured({b: timing(b, 0.4 * b) for b in counts}, counts), phase=Phase.PREFILL, context_tokens=512.0
+    )
+    found = samples_by_round(whole, GIVEN, judged(whole, GIVEN)[-1].judgement)
+    assert found["prompt_tokens_per_s"] == pytest.approx([1024 / s for s in found["step_s"]])
+    assert "time_per_output_token_s" not in found
+    assert workload_of(whole) == "probe prefill 1,2 of 512 tokens"
 
 
 def test_without_counts_there_is_a_time_and_no_guess() -> None:

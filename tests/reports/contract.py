@@ -1,10 +1,13 @@
-"""The verdict's JSON as outside readers rely on it, as a JSON Schema. Fields may be added, never renamed."""
+"""The JSON of verdicts and checks as outside readers rely on it, as JSON Schema. Fields may be added, never renamed."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from heuristics.advice.advice import Action
+from heuristics.regression.likeness import TRAITS
+from heuristics.regression.metrics import METRICS, Better
+from heuristics.regression.outcome import Outcome, Role, Why
 from heuristics.vocabulary import Cause, Limit, Regime, Share
 
 Schema = dict[str, Any]
@@ -100,6 +103,41 @@ MEASURED: Schema = {
     },
 }
 
+SAMPLES: Schema = {
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 20,
+    "additionalProperties": {
+        "type": "array",
+        "items": {"type": "number", "minimum": 0},
+        "minItems": 1,
+        "maxItems": 1000,
+    },
+}
+
+ENVIRONMENT = record(
+    {},
+    {
+        "gpu": TEXT,
+        "driver": TEXT,
+        "engine_version": TEXT,
+        "dtype": TEXT,
+        "clocks": record({}, {"sm_hz": POSITIVE, "memory_hz": POSITIVE}),
+        "power_limit_w": POSITIVE,
+        "other_processes": {"type": "integer", "minimum": 1},
+        "throttled": listed({"enum": ["power_cap", "thermal"]}),
+        "host": record(
+            {},
+            {
+                "processor": TEXT,
+                "cores": POSITIVE,
+                "machine": {"type": "string", "pattern": "^[0-9a-f]{12}$"},
+                "other_busy_cores": {"type": "number", "minimum": 0},
+            },
+        ),
+    },
+)
+
 OPERATION = record(
     {
         "name": TEXT,
@@ -178,9 +216,10 @@ VERDICT_JSON = record(
         "subject": record(
             {
                 "kind": {"enum": ["process", "dump", "numbers"]},
-                "files": listed(record({"path": TEXT, "kind": TEXT})),
+                "files": listed(record({"path": TEXT, "kind": TEXT}, {"fingerprint": TEXT})),
                 "devices": listed(record({}, DEVICE["properties"])),
-            }
+            },
+            {"workload": TEXT},
         ),
         "window_s": nullable(NUMBER),
         "verdict": nullable(VERDICT),
@@ -191,7 +230,7 @@ VERDICT_JSON = record(
         },
         "roofs": nullable(ROOFS),
         "measured": MEASURED,
-        "environment": {"type": "object"},
+        "environment": ENVIRONMENT,
         "evidence": listed(EVIDENCE),
         "operations": listed(OPERATION),
         "headroom": {
@@ -208,8 +247,161 @@ VERDICT_JSON = record(
     },
     {
         "batch_doubling": BATCH_DOUBLING,
+        "samples": SAMPLES,
         "devices": listed(
             record({"index": {"type": "integer"}, "verdict": VERDICT, "roofs": nullable(ROOFS), "measured": MEASURED})
         ),
     },
 )
+
+INTEGER: Schema = {"type": "integer", "minimum": 0}
+CHANGE: Schema = {"type": "number", "exclusiveMinimum": -1}
+METRIC_NAME: Schema = {"enum": [*(metric.name for metric in METRICS), "wall_s"]}
+
+_JUDGED: dict[str, Schema] = {
+    "name": METRIC_NAME,
+    "better": one_of(Better),
+    "role": one_of(Role),
+    "outcome": one_of(Outcome),
+    "why": one_of(Why),
+    "current": nullable(POSITIVE),
+    "baseline": nullable(POSITIVE),
+    "change": nullable(CHANGE),
+    "spread": nullable(NUMBER),
+    "p": nullable(FRACTION),
+}
+
+SAID = {
+    "regime": nullable(one_of(Regime)),
+    "cause": nullable(one_of(Cause)),
+    "confidence": FRACTION,
+}
+
+FLIP = record(
+    {
+        "why": {"enum": ["regime_flip", "cause_flip"]},
+        "baseline": TEXT,
+        "current": TEXT,
+        "baseline_confidence": FRACTION,
+        "current_confidence": FRACTION,
+        "agreeing": INTEGER,
+        "sessions": INTEGER,
+    }
+)
+
+_ANSWERED: dict[str, Schema] = {
+    "schema": {"const": "diagnose.check/1"},
+    "outcome": one_of(Outcome),
+    "exit_code": {"enum": [0, 1, 3]},
+    "why": {"minItems": 1} | listed(one_of(Why)),
+    "primary": nullable(METRIC_NAME),
+    "next": listed(record({"text": TEXT, "command": nullable(TEXT)})),
+    "confirmed_by": nullable({"$ref": "#"}),
+    "warnings": listed(TEXT),
+}
+
+_SESSIONS: dict[str, Schema] = {
+    "kind": {"const": "sessions"},
+    "metrics": listed(
+        record(
+            _JUDGED
+            | {
+                "sessions": INTEGER,
+                "expected_low": nullable(POSITIVE),
+                "expected_high": nullable(POSITIVE),
+                "p_holm": nullable(FRACTION),
+                "floor": nullable(POSITIVE),
+                "visible": nullable(POSITIVE),
+                "drift": nullable(NUMBER),
+                "windows": INTEGER,
+                "within": nullable(NUMBER),
+            }
+        )
+    ),
+    "regime": record(
+        {
+            "baseline": nullable(record(SAID | {"agreeing": INTEGER, "sessions": INTEGER})),
+            "current": record(SAID),
+            "flip": nullable(FLIP),
+        }
+    ),
+    "batch": nullable(record({"baseline": POSITIVE, "current": POSITIVE})),
+    "guards": listed(
+        record(
+            {
+                "name": TEXT,
+                "current": {"type": ["number", "string"]},
+                "baseline": {"type": ["number", "string", "null"]},
+            }
+        )
+    ),
+    "left_out": listed(
+        record(
+            {
+                "count": {"type": "integer", "minimum": 1},
+                "reason": TEXT,
+                "differences": listed(
+                    record({"trait": {"enum": list(TRAITS)}, "baseline": nullable(TEXT), "current": nullable(TEXT)})
+                ),
+            }
+        )
+    ),
+    "sessions": listed(record({"name": TEXT, "created_at": nullable(TEXT)})),
+    "current": record(
+        {"name": TEXT, "created_at": nullable(TEXT)}
+        | dict.fromkeys(("workload", "model", "gpu"), nullable(TEXT))
+        | SAID
+    ),
+    "policy": record(
+        {
+            "min_effect": POSITIVE,
+            "confidence": FRACTION,
+            "resolution": POSITIVE,
+            "sessions": INTEGER,
+            "latest": INTEGER,
+            "metric": nullable(TEXT),
+            "roof_gates": {"type": "boolean"},
+            "flips_gate": {"type": "boolean"},
+            "flip_confidence": FRACTION,
+            "across": listed({"enum": list(TRAITS)}),
+            "allow_noisy": {"type": "boolean"},
+        }
+    ),
+}
+
+_PAIRED: dict[str, Schema] = {
+    "kind": {"const": "paired"},
+    "metrics": {"minItems": 1, "maxItems": 1}
+    | listed(record(_JUDGED | {"pairs": INTEGER, "change_low": nullable(CHANGE), "change_high": nullable(CHANGE)})),
+    "regime": record({"flip": nullable(FLIP)}),
+    "pairs": listed(record({"a": POSITIVE, "b": POSITIVE})),
+    "commands": nullable(record({"a": TEXT, "b": TEXT})),
+    "policy": record(
+        {
+            "pairs": INTEGER,
+            "min_effect": POSITIVE,
+            "confidence": FRACTION,
+            "resolution": POSITIVE,
+            "flip_confidence": FRACTION,
+            "flips_gate": {"type": "boolean"},
+        }
+    ),
+}
+
+
+def closed(schema: Schema) -> Schema:
+    """No field beyond those that are listed: a new one must be told here."""
+    return schema | {"additionalProperties": False}
+
+
+_BESIDE: dict[str, Schema] = {
+    "tool_version": TEXT,
+    "created_at": {"type": "string", "format": "date-time"},
+    "added_to": nullable(TEXT),
+    "difference": nullable({"type": "object"}),
+}
+"""What the command adds."""
+
+CHECK_JSON: Schema = {
+    "anyOf": [closed(record(_ANSWERED | of_kind, _BESIDE)) for of_kind in (_SESSIONS, _PAIRED)],
+}

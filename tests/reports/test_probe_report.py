@@ -31,7 +31,7 @@ def with_graphs() -> ProbeResult:
 
 
 def _result(found: Measured, given: Given) -> ProbeResult:
-    return ProbeResult(diagnosis_of(found, judged(found, given), Model()))
+    return ProbeResult(diagnosis_of(found, judged(found, given), Model(), given))
 
 
 @pytest.mark.parametrize("suffix", ["txt", "json", "md"])

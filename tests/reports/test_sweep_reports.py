@@ -14,6 +14,7 @@ from collectors.load.endpoint import Endpoint
 from collectors.load.exchange import Exchange, Peer
 from collectors.load.figures import figures
 from collectors.load.plan import Account, Plan
+from collectors.record import Record
 from diagnose.given import given_by
 from diagnose.result import Result
 from diagnose.sweep_judging import Seen, judged
@@ -38,13 +39,13 @@ def step_s(batch: int) -> float:
 
 
 def answered(**changes: Any) -> Result:
-    """A sweep of an engine that runs ``most`` together, ``MOST`` unless it is changed; as is ``step_s``."""
+    """A sweep of an engine that runs ``MOST`` together; ``most``, ``step_s`` and ``batches`` may be changed."""
     plan = Plan(level_s=8.0)
     account = Account(plan)
     driven = Driven(answer=Exchange(), cpu_s=1.25, wall_s=71.5, stopped=changes.get("stopped"))
     driven.endpoint = Endpoint(peer=Peer(address=_address()), model="ours/an-8b")
     now_s = 100.0
-    for offered in BATCHES:
+    for offered in changes.get("batches", BATCHES):
         played = Played(
             offered=offered,
             step_s=changes.get("step_s", step_s),
@@ -66,7 +67,8 @@ def answered(**changes: Any) -> Result:
     for reason in changes.get("failures", ()):
         account.fail(reason)
     overhead = {"t_s": 72.0, "what": "overhead", "cpu_s": 0.2, "wall_s": 72.0, "start_cpu_s": 0.05, "rss_bytes": 6e7}
-    watched = Seen(between=lambda begin_s, end_s: [], origin_s=99.0, overhead=overhead)
+    between = changes.get("between", lambda begin_s, end_s: [])
+    watched = Seen(between=between, origin_s=99.0, overhead=overhead)
     given = given_by("H100", "bf16", None, None, None, SHAPE)
     return Result(judged("http://127.0.0.1:8000", plan, driven, account, watched, given, served="ours/an-8b"))
 
@@ -138,6 +140,27 @@ def test_advice_is_that_of_the_fastest_level() -> None:
     same = {item.action: item.figures for item in of_level if item.action is not Action.LARGER_BATCH}
     assert same
     assert {a.action: a.figures for a in found.diagnosis.advice if a.action is not Action.LARGER_BATCH} == same
+
+
+@pytest.mark.parametrize("waiting", [None, 0.0, 0.4, 3.0])
+@pytest.mark.parametrize("most", [2, 1024])
+def test_a_queue_is_what_the_batch_shows_however_many_were_seen_to_wait(waiting: float | None, most: int) -> None:
+    """Too few levels for a fit; how many wait on average is a matter of how long each level took."""
+
+    def scraped(begin_s: float, end_s: float) -> list[Record]:
+        gauges = {"vllm:num_requests_running": 1.0, "vllm:num_requests_waiting": waiting}
+        samples = [[name, {}, value] for name, value in gauges.items()]
+        return [{"what": "scrape", "t_s": t_s, "took_s": 0.01, "samples": samples} for t_s in (begin_s, end_s)]
+
+    engine = {} if waiting is None else {"between": scraped}
+    found = answered(batches=(1, 2, 4), most=most, **engine).to_dict()
+    every = [found, *found["sweep"]["levels"]]
+    held = most == 2
+    assert [level["capped"] for level in found["sweep"]["levels"]] == [False, False, held]
+    for part, queued in zip(every, (held, False, False, held), strict=True):
+        assert ("queue" in part["phases"]["decode"]["verdict"]["limits"]) is queued
+        assert "kv_capacity" not in part["verdict"]["limits"]
+        assert ("queue" in part["verdict"]["limits"]) is queued
 
 
 @pytest.mark.parametrize("width", [20, 60, 80, 100])

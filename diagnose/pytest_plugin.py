@@ -1,0 +1,155 @@
+"""What tests say about regimes: the fixture and the marker ``diagnose``. pytest loads it always: light to import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from diagnose.expecting import Judged
+
+NAME = "diagnose"
+MARKER = (
+    "diagnose(regime=None, cause=None, roof=None, confidence=0.6, workload=None): what the job that the fixture "
+    "'diagnose' judges must be: its regime, its cause, the least fraction of a peak that it reaches, and how sure"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of ``diagnose`` in a group of their own."""
+    group = parser.getgroup(NAME, "regimes and speeds of inference jobs")
+    group.addoption(
+        "--diagnose-baseline",
+        metavar="DIR",
+        default=None,
+        help="compare with the sessions in this folder; ini: diagnose_baseline",
+    )
+    group.addoption(
+        "--diagnose-update",
+        action="store_true",
+        help="add what passes to the baseline, so that later runs compare with it",
+    )
+    group.addoption(
+        "--diagnose-strict",
+        action="store_true",
+        help="fail also where a comparison cannot tell, for want of like sessions",
+    )
+    parser.addini(
+        "diagnose_baseline", "folder of the sessions to compare with, from the root of the project", default=""
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", MARKER)
+
+
+@dataclass
+class Diagnosing:
+    """The fixture: called with a step function, dumps, a pid, or a verdict, it judges, and fails the test or not."""
+
+    expected: dict[str, Any]
+    baseline: str | None
+    update: bool
+    strict: bool
+    node: str
+    tell: Callable[[str], None]
+    judged: list[Judged] = field(default_factory=list)
+
+    def __call__(
+        self,
+        source: Any,
+        *,
+        regime: str | None = None,
+        cause: str | None = None,
+        roof: float | None = None,
+        confidence: float | None = None,
+        workload: str | None = None,
+        **options: Any,
+    ) -> Judged:
+        """Judge ``source`` and hold it against what is expected, here or by the marker, and against the baseline.
+
+        Args:
+            source: a callable is measured (``diagnose.probe``), a whole number is a pid (``attach``), paths are dumps,
+                recordings or verdicts (``analyze``); a result or a verdict's dict is taken as it is.
+            regime: ``memory``, ``compute`` or ``latency``. cause: as in the verdict's JSON.
+            roof: the least fraction, of the peak that it is nearest to, that the job must reach.
+            confidence: the least one of the regime, 0.6 unless stated.
+            workload: under which its sessions are kept; the test's own name unless stated.
+            options: those of ``probe``, ``attach`` or ``analyze``.
+        """
+        from diagnose.expecting import Expected, judge
+
+        stated = {"regime": regime, "cause": cause, "roof": roof, "confidence": confidence, "workload": workload}
+        merged = {**self.expected, **{name: value for name, value in stated.items() if value is not None}}
+        workload = merged.pop("workload", None) or self.node
+        found = judge(source, workload, options)
+        self.judged.append(found)
+        failures = Expected(**merged).failures(found)
+        if self.baseline is not None:
+            failures += self._compared(found, workload, failed=bool(failures))
+        if failures:
+            pytest.fail("\n".join([*failures, "", *found.report.rstrip().splitlines()]), pytrace=False)
+        return found
+
+    def _compared(self, found: Judged, workload: str, *, failed: bool) -> list[str]:
+        from diagnose.expecting import compare
+
+        assert self.baseline is not None
+        line, report, bad = compare(found, self.baseline, workload, add=self.update and not failed, strict=self.strict)
+        self.tell(line)
+        return [report.rstrip(), ""] if bad else []
+
+
+@pytest.fixture
+def diagnose(request: pytest.FixtureRequest) -> Diagnosing:
+    """Judge a step function, dumps or a live pid, and compare with the baseline; see the marker of the same name."""
+    marker = request.node.get_closest_marker(NAME)
+    if marker is not None and marker.args:
+        raise pytest.UsageError(
+            f"{request.node.nodeid}: the marker {NAME} takes keywords only, such as regime='memory'"
+        )
+    expected = dict(marker.kwargs) if marker is not None else {}
+    from diagnose.expecting import unknown
+
+    if wrong := unknown(expected):
+        raise pytest.UsageError(f"{request.node.nodeid}: the marker {NAME}: {wrong}")
+    config = request.config
+    folder = config.getoption("--diagnose-baseline")
+    if folder is None and (stated := str(config.getini("diagnose_baseline"))):
+        folder = str(config.rootpath / stated)
+    update = bool(config.getoption("--diagnose-update"))
+    if update and folder is None:
+        raise pytest.UsageError("--diagnose-update needs --diagnose-baseline DIR")
+    node = request.node.nodeid
+
+    def tell(line: str) -> None:
+        request.node.user_properties.append((NAME, line))
+
+    return Diagnosing(
+        expected=expected,
+        baseline=folder,
+        update=update,
+        strict=bool(config.getoption("--diagnose-strict")),
+        node=node,
+        tell=tell,
+    )
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A line for each comparison with a baseline. It travels in the report's properties, also from other processes."""
+    lines = [
+        f"{report.nodeid}: {value}"
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, value in getattr(report, "user_properties", ())
+        if name == NAME
+    ]
+    if lines:
+        terminalreporter.section("compared with the baseline")
+        for line in lines:
+            terminalreporter.line(line)

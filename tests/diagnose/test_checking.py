@@ -1,0 +1,193 @@
+"""``diagnose.check``: files in, outcome out, with a baseline on disk."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diagnose import DiagnoseError, UnreadableDump, check
+from heuristics.regression.outcome import Why
+from tests.diagnose.command import run
+from tests.make.smi import Reading, dmon
+from tests.make.verdicts import baseline, verdict, written
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> str:
+    return baseline(tmp_path / "baseline")
+
+
+def tonight(tmp_path: Path, slower: float = 0.0, **changes: Any) -> str:
+    return written(tmp_path / "tonight.json", verdict(slower, night=20, **changes))
+
+
+@pytest.mark.parametrize(
+    ("slower", "changes", "outcome", "code"),
+    [
+        (0.01, {}, "pass", 0),
+        (0.15, {}, "regression", 1),
+        (-0.15, {}, "improvement", 0),
+        (0.0, {"regime": "latency"}, "regression", 1),
+        (0.15, {"environment": {"gpu": "NVIDIA A100"}}, "cannot_tell", 3),
+        (0.15, {"environment": {"throttled": ["thermal"]}}, "cannot_tell", 3),
+        (
+            0.0,
+            {"samples": {"time_per_output_token_s": []}, "measured": {"time_per_output_token_s": None}},
+            "cannot_tell",
+            3,
+        ),
+    ],
+)
+def test_outcomes_and_codes(
+    tmp_path: Path, nights: str, slower: float, changes: dict[str, Any], outcome: str, code: int
+) -> None:
+    path = tonight(tmp_path, slower, **changes)
+    found = check(path, baseline=nights)
+    assert (found.outcome, found.exit_code) == (outcome, code)
+    ran = run("check", path, "--baseline", nights, "--format", "json")
+    assert ran.returncode == code
+    told = json.loads(ran.stdout)
+    assert (told["schema"], told["outcome"], told["exit_code"]) == ("diagnose.check/1", outcome, code)
+    assert told["created_at"]
+
+
+def test_a_verdict_may_be_a_file_a_dict_or_a_result(nights: str, tmp_path: Path) -> None:
+    for current in (verdict(0.2, night=20), tonight(tmp_path, 0.2)):
+        assert check(current, baseline=nights).outcome == "regression"
+    lines = tmp_path / "watch.json"
+    lines.write_text("".join(json.dumps(verdict(x, night=20)) + "\n" for x in (0.0, 0.2)), encoding="utf-8")
+    assert check(lines, baseline=nights).outcome == "regression", "the last line of a watch counts"
+
+
+def test_a_regression_says_what_moved(nights: str, tmp_path: Path) -> None:
+    ran = run("check", tonight(tmp_path, 0.3, regime="latency"), "--baseline", nights)
+    assert ran.returncode == 1
+    out = ran.stdout.decode()
+    assert out.startswith("REGRESSION: ")
+    assert "What moved" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b'{"schema": "diagnose.verdict/1", "subj', "damaged"),
+        (b'{"schema": "diagnose.verdict/2"}', "newer"),
+        (b'{"schema": "diagnose.verdict/1"}', "nothing was measured"),
+        (b"no dump of any kind", "tonight"),
+    ],
+)
+def test_a_current_file_that_cannot_be_used_is_code_2(content: bytes, wrong: str, nights: str, tmp_path: Path) -> None:
+    path = tmp_path / "tonight.json"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableDump, match=wrong):
+        check(path, baseline=nights)
+    ran = run("check", str(path), "--baseline", nights)
+    assert (ran.returncode, ran.stdout) == (2, b"")
+    assert ran.stderr.startswith(b"Error: ")
+    assert b"Hint: " in ran.stderr
+
+
+def test_damaged_and_newer_lines_are_passed_over_and_counted(nights: str, tmp_path: Path) -> None:
+    path = Path(nights) / "decode-8.jsonl"
+    before = path.read_bytes()
+    path.write_bytes(b"garbage\n" + before + b'{"schema": "diagnose.verdict/7"}\n{"schema": "diagnose.verd')
+    found = check(tonight(tmp_path, 0.2), baseline=nights)
+    assert found.outcome == "regression"
+    assert any("2 of the baseline's lines damaged" in text for text in found.warnings)
+    assert any("1 of the baseline's lines written by a newer diagnose" in text for text in found.warnings)
+
+
+def test_one_workload_need_not_be_named_and_two_must(tmp_path: Path, nights: str) -> None:
+    bare = tonight(tmp_path, 0.2, subject={"workload": None})
+    found = check(bare, baseline=nights)
+    assert found.outcome == "regression"
+    assert any("decode-8" in text for text in found.warnings)
+    other = verdict(0.0, night=1, subject={"workload": "prefill"})
+    (Path(nights) / "prefill.jsonl").write_text(json.dumps(other) + "\n", encoding="utf-8")
+    assert check(bare, baseline=nights).check.why == (Why.UNLIKE,)
+    assert check(bare, baseline=nights, workload="decode-8").outcome == "regression"
+
+
+def test_adding_after_a_pass_and_not_after_a_regression(tmp_path: Path, nights: str) -> None:
+    def lines() -> int:
+        return len((Path(nights) / "decode-8.jsonl").read_text().splitlines())
+
+    assert check(tonight(tmp_path, 0.3), baseline=nights, add=True).added is None
+    assert lines() == 10
+    assert check(tonight(tmp_path, 0.01), baseline=nights, add=True).added is not None
+    assert lines() == 11
+    again = check(tonight(tmp_path, 0.01), baseline=nights, add=True)
+    assert lines() == 11
+    assert again.outcome == "pass"
+
+
+def test_a_command_in_place_of_a_file_and_its_confirmation(tmp_path: Path, nights: str) -> None:
+    path = tonight(tmp_path, 0.2)
+    assert check(run=f"cat {path}", baseline=nights).outcome == "regression"
+    good = written(tmp_path / "good.json", verdict(0.0, night=21))
+    flag = tmp_path / "flag"
+    once = f"test -e {flag} && cat {good} || (touch {flag}; cat {path})"
+    found = check(run=once, baseline=nights, confirm=True)
+    assert found.outcome == "pass"
+    assert Why.NOT_CONFIRMED in found.check.why
+    with pytest.raises(DiagnoseError, match="printed no verdict"):
+        check(run="echo hello", baseline=nights)
+    with pytest.raises(DiagnoseError, match="cannot be measured once more"):
+        check(path, baseline=nights, confirm=True)
+
+
+def test_thresholds_from_the_projects_file(tmp_path: Path, nights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[tool.diagnose.check]\nbaseline = "../baseline"\nmin-effect = "25%"\nroof = false\n', encoding="utf-8"
+    )
+    monkeypatch.chdir(project)
+    path = tonight(tmp_path, 0.2)
+    assert check(path).outcome == "pass"
+    assert check(path, min_effect=3).outcome == "regression", "what is typed counts more"
+    (project / "pyproject.toml").write_text("[tool.diagnose.check]\nmin-efect = 3\n", encoding="utf-8")
+    with pytest.raises(DiagnoseError, match="min_efect"):
+        check(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"min_effect": "much"}, "must be a number"),
+        ({"min_effect": -3}, "must be positive"),
+        ({"confidence": 100}, "between 50 and 100"),
+        ({"confidence": 0.99}, "between 50 and 100"),
+        ({"sessions": 5}, "at least 8"),
+        ({"latest": 4}, "at least sessions"),
+        ({"metric": "speed"}, "no metric named"),
+        ({"across": "colour"}, "no trait named"),
+        ({"baseline": "/nowhere"}, "no such folder"),
+        ({"baseline": None}, "no baseline"),
+        ({"timeout": 0}, "must be positive"),
+    ],
+)
+def test_options_that_make_no_sense(options: dict[str, Any], wrong: str, tmp_path: Path, nights: str) -> None:
+    with pytest.raises(DiagnoseError, match=wrong):
+        check(tonight(tmp_path), **{"baseline": nights, **options})
+
+
+def test_a_dump_is_judged_first(tmp_path: Path, nights: str) -> None:
+    """A recording or a trace may stand in place of a verdict; here nothing like it is in the baseline."""
+    path = tmp_path / "dmon.log"
+    path.write_text(dmon([Reading(sm=90.0, memory=60.0)] * 10), encoding="utf-8")
+    found = check(path, baseline=nights)
+    assert found.outcome == "cannot_tell"
+    assert found.check.why == (Why.UNLIKE,)
+
+
+def test_compressed_verdicts_are_read_too(tmp_path: Path, nights: str) -> None:
+    path = tmp_path / "tonight.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(verdict(0.2, night=20)).encode()))
+    assert check(path, baseline=nights).outcome == "regression"
