@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from collectors.baseline import store
 from collectors.baseline.lines import Flaw, Line
 from collectors.verdict_json import session_of
 from diagnose.given import Path
-from diagnose.result import Result
-from diagnose.sessions import verdict_of
+from diagnose.sessions import Source, verdict_of
 from heuristics.errors import DiagnoseError
 from heuristics.regression.metrics import METRICS, Metric, metric_named
 from heuristics.regression.session import Session
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     import pandas
 
     from heuristics.regression.history import Group
-
-Source = Path | Result | Mapping[str, Any]
 
 _WATCH = "diagnose attach PID --for 30 --format json -o verdict.json"
 
@@ -191,11 +188,11 @@ class Baseline:
             DiagnoseError: a verdict is no session (nothing measured, provisional, idle), or the folder cannot be
                 written.
         """
-        single = isinstance(sources, str | PathLike | Result | Mapping)
-        listed: list[Any] = [sources] if single else list(sources)
+        single = isinstance(sources, str | PathLike | Mapping) or hasattr(sources, "to_dict")
+        listed: list[Any] = [sources] if single else list(cast(Iterable[Source], sources))
         if workload is not None and not workload.strip():
             raise DiagnoseError("the workload's name is empty", hint="--workload chat-70b")
-        verdicts = [_session_like(*_verdict(source, analyze_options), workload) for source in listed]
+        verdicts = [_session_like(verdict_of(s, **analyze_options), _name(s), workload) for s in listed]
         if not verdicts:
             raise DiagnoseError("no file given", hint="diagnose baseline add verdict.json --baseline DIR")
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -283,14 +280,8 @@ class Baseline:
         return sessions, files
 
 
-def _verdict(source: Source, analyze_options: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """A verdict and what to call it in an error."""
-    if isinstance(source, Result):
-        return source.to_dict(), "the result"
-    if isinstance(source, Mapping):
-        return dict(source), "the verdict"
-    path = fspath(source)
-    return verdict_of(path, **analyze_options), path
+def _name(source: Source) -> str:
+    return fspath(source) if isinstance(source, str | PathLike) else "the verdict"
 
 
 def _session_like(verdict: dict[str, Any], name: str, workload: str | None) -> dict[str, Any]:
@@ -355,5 +346,3 @@ def _moment(text: str) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-

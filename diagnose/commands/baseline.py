@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from diagnose.commands.options import baseline_option, roof_options
-from diagnose.commands.output import coloured, columns, output_options, write
+from diagnose.commands.output import columns, output_options_of, to_terminal, write
 
 if TYPE_CHECKING:
     from diagnose.baselines import Added, History, Listing, Pruned
@@ -38,7 +38,7 @@ def command() -> None:
 @click.option("--workload", metavar="NAME", help="What was run; only sessions of the same name are compared.")
 @click.option("--model", metavar="PATH_OR_ID", help="For dumps: the model's config.json, folder, GGUF, or cached id.")
 @roof_options
-@output_options(FORMATS)
+@output_options_of(FORMATS)
 def add(
     files: tuple[str, ...],
     baseline: str,
@@ -63,7 +63,7 @@ def add(
 
 @command.command(name="list", epilog="Example: diagnose baseline list --baseline baselines/")
 @baseline_option
-@output_options(FORMATS)
+@output_options_of(FORMATS)
 def list_(baseline: str, format_: str, output: str | None, no_color: bool) -> None:
     """List the groups of alike sessions, and how many the gate still needs.
 
@@ -75,7 +75,7 @@ def list_(baseline: str, format_: str, output: str | None, no_color: bool) -> No
     if format_ == "text":
         from reports.history_text import listed
 
-        write(listed(found.groups, found.files, width=columns(), colour=_colour(output, no_color)), output)
+        write(listed(found.groups, found.files, width=columns(), colour=to_terminal(output, no_color)), output)
         return
     write(_listing(found)[format_](), output)
 
@@ -84,7 +84,7 @@ def list_(baseline: str, format_: str, output: str | None, no_color: bool) -> No
 @baseline_option
 @click.option("--workload", metavar="NAME", help="Only this one.")
 @click.option("--metric", metavar="NAME", help="Only this one, and its plot: tokens_per_s, step_s, ...")
-@output_options(FORMATS)
+@output_options_of(FORMATS)
 def show(
     baseline: str, workload: str | None, metric: str | None, format_: str, output: str | None, no_color: bool
 ) -> None:
@@ -99,7 +99,7 @@ def show(
     if format_ == "text":
         from reports.history_text import shown
 
-        write(shown(found.groups, found.files, width=columns(), colour=_colour(output, no_color)), output)
+        write(shown(found.groups, found.files, width=columns(), colour=to_terminal(output, no_color)), output)
         return
     write(_history(found)[format_](), output)
 
@@ -110,7 +110,7 @@ def show(
 @click.option("--keep", metavar="N", help="So many stay of each group of alike sessions, the newest.")
 @click.option("--before", metavar="DATE", help="Only sessions from before this day or time (UTC) go.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
-@output_options(FORMATS)
+@output_options_of(FORMATS)
 def prune(
     baseline: str,
     workload: str | None,
@@ -161,7 +161,3 @@ def _history(found: History) -> dict[str, Callable[[], str]]:
         "markdown": lambda: history_tables.shown(found.groups, found.files),
         "csv": lambda: history_tables.sessions_csv(found.groups),
     }
-
-
-def _colour(output: str | None, no_color: bool) -> bool:
-    return output is None and not no_color and coloured()
