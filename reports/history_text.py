@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from heuristics.regression.change_points import Kind
+from heuristics.regression.change_points import SIDE, Kind
 from heuristics.regression.history import Group, Trend
 from reports.history_words import (
     Files,
@@ -68,7 +68,8 @@ def body(group: Group, columns: int, colour: bool = False) -> list[str]:
     lines = [*_trends(group, columns, colour), ""]
     told = happenings(group)
     drawn = group.primary or group.trends[0]
-    lines += [*_drawn(group, drawn, told, columns, colour), ""]
+    if len(drawn.values) > 1:
+        lines += [*_drawn(group, drawn, told, columns, colour), ""]
     return lines + _changes(group, drawn, told, columns, colour)
 
 
@@ -224,7 +225,8 @@ def _changes(group: Group, drawn: Trend, told: Sequence[Happening], columns: int
             sizes = [f"{h.trend.metric.label} {signed(h.change.size)}" for h in alike if h.trend and h.change]
             lines += wrapped(f"likewise {', '.join(sizes)}", columns, " " * len(front), " " * len(front))
     if not lines:
-        lines = [f"  no change of 1 % or more was found in {len(group.sessions)} sessions"]
+        enough = len(drawn.values) >= 2 * SIDE
+        lines = [f"  no change of 1 % or more{'' if enough else f'; a step shows from {2 * SIDE} sessions on'}"]
     return lines + _regimes(group, columns)
 
 
