@@ -19,7 +19,7 @@ FORMATS = ("text", "json", "markdown", "csv")
 
 @click.group(
     name="baseline",
-    epilog="Example: diagnose baseline add verdict.json --baseline nights --workload chat",
+    epilog="Example: diagnose baseline add verdict.json --baseline nights",
 )
 def command() -> None:
     """Keep verdicts as sessions in a folder, and see how they went over time.
@@ -31,7 +31,7 @@ def command() -> None:
 
 @command.command(
     name="add",
-    epilog="Example: diagnose baseline add verdict.json --baseline nights --workload chat",
+    epilog="Example: diagnose baseline add verdict.json --baseline nights",
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @baseline_option

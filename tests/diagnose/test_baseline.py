@@ -16,7 +16,7 @@ import pytest
 from diagnose import Baseline, DiagnoseError, UnreadableDump, analyze
 from diagnose.cli import main
 from tests.diagnose.command import run
-from tests.golden_files import compare_text
+from tests.golden_files import FOLDER, compare_text
 from tests.make.nights import kept, nights, upgraded
 from tests.make.smi import Reading, dmon
 from tests.make.verdicts import verdict, written
@@ -248,3 +248,9 @@ def test_errors_are_typed(tmp_path: Path) -> None:
         Baseline(tmp_path).add(tmp_path / "nowhere.json")
     with pytest.raises(DiagnoseError, match="no file given"):
         Baseline(tmp_path).add([])
+
+
+def test_the_page_shows_what_the_command_prints() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "history.md").read_text(encoding="utf-8")
+    printed = (FOLDER / "baseline_show.txt").read_text(encoding="utf-8")
+    assert printed.split("\n\nprompts\n")[0] in page

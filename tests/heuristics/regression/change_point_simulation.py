@@ -1,7 +1,7 @@
 """How often change points are found, and how soon, in series made up: steps, drifts, stretches, and nothing at all.
 
-``python -m tests.heuristics.regression.change_point_simulation [SERIES [HOST...]]`` prints the table of docs/history.md. Nothing
-here is shared with the search but the hosts, which are those of the gate's nights.
+``python -m tests.heuristics.regression.change_point_simulation [SERIES [HOST...]]`` prints the table of
+docs/history.md. Nothing here is shared with the search but the hosts, which are those of the gate's nights.
 """
 
 from __future__ import annotations
