@@ -63,9 +63,13 @@ def session_of(verdict: Any, name: str, *, workload: str | None = None) -> Sessi
 
 
 def data_of(verdict: Json) -> str:
-    """What was measured, as a short hash: the dumps' content where it is known, else everything the verdict says."""
+    """What was measured, as a short hash: the dumps' content where it is known, else everything the verdict says.
+
+    What the user calls it is no part of it.
+    """
     prints = [f.get("fingerprint") for f in items(mapping(verdict, "subject"), "files")]
     kept: Any = {name: value for name, value in verdict.items() if name != "baseline"}
+    kept["subject"] = {name: value for name, value in mapping(verdict, "subject").items() if name != "workload"}
     if prints and all(prints):
         kept = sorted(map(str, prints))
     told = json.dumps(kept, sort_keys=True, ensure_ascii=False, default=str)

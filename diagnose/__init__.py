@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diagnose.api import analyze, attach, record, roofline, sweep, watch
+    from diagnose.baselines import Baseline
     from diagnose.checking import CheckResult, check
     from diagnose.diffing import DiffResult, diff
     from diagnose.measurements import Measurements
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Baseline",
     "CheckResult",
     "CommandFailed",
     "DiagnoseError",
@@ -55,6 +57,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Baseline": "diagnose.baselines",
     "analyze": "diagnose.api",
     "attach": "diagnose.api",
     "record": "diagnose.api",

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "roofline": ("diagnose.commands.roofline", "Roofs and crossovers from numbers; a verdict with a measured speed."),
     "sweep": ("diagnose.commands.sweep", "Load a server level by level: which batch turns which regime."),
     "check": ("diagnose.commands.check", "The nightly gate: slower, another regime, or farther from the roof?"),
+    "baseline": ("diagnose.commands.baseline", "Keep sessions for check, and see how they went over time."),
     "diff": ("diagnose.commands.diff", "What moved between two verdicts: how much time, and where it went."),
     "doctor": ("diagnose.commands.doctor", "What can be seen from here, and what would unlock the rest."),
     "record": ("diagnose.commands.record", "Watch a live job without judging it."),

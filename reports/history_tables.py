@@ -35,18 +35,19 @@ def shown(groups: Sequence[Group], files: Files) -> str:
 
 def sessions_csv(groups: Sequence[Group]) -> str:
     """A row for each session and metric, with the columns of ``history_json.COLUMNS``."""
-    return _csv(COLUMNS, rows(groups))
+    return csv_of(rows(groups), COLUMNS)
 
 
 def groups_csv(groups: Sequence[Group]) -> str:
     """A row for each group."""
-    found = summaries(groups)
-    return _csv(tuple(dict.fromkeys(name for row in found for name in row)), found)
+    return csv_of(summaries(groups))
 
 
-def _csv(columns: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> str:
+def csv_of(lines: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """Rows under the names of ``columns``, unless stated those of the rows."""
+    named = columns or tuple(dict.fromkeys(name for line in lines for name in line))
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer = csv.DictWriter(stream, named, lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return stream.getvalue()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from heuristics.regression.change_points import Kind
+from heuristics.regression.change_points import SIDE, Kind
 from heuristics.regression.history import Group, Trend
 from reports.history_words import (
     Files,
@@ -22,24 +22,26 @@ from reports.history_words import (
     title,
     value,
 )
-from reports.lines import bullet, painted, table, wrapped
+from reports.lines import bold, bullet, painted, table, wrapped
 from reports.plot import columns_of, marks, plot, spark
 from reports.words import percent, printable
 
 NARROWEST, WIDEST = 60, 100
 ROWS = 9
 MOST_STRETCHES = 6
-SPARK = 24
+SPARK = 18
+_BESIDE = 62
+"""Columns that the table of groups takes beside their names."""
 _EVENTS = "abcdefghijklmnopqrstuvwxyz"
 _HEAD = ("workload", "device", "model", "sessions", "first", "last", "per token", "regime", "missing")
+_SHOWN = (0, 3, 4, 5, 6, 7)
+"""Columns of the table on a terminal; the others stand in a line below each row."""
 
 
 def listed(groups: Sequence[Group], files: Files, *, width: int = 80, colour: bool = False) -> str:
     """A line a group, the number of sessions that the gate still needs, and what could not be read."""
     columns = max(NARROWEST, min(width, WIDEST))
-    lines = [*_grid(groups), *_below(files, columns)] if groups else [*_empty(files, columns)]
-    if groups:
-        lines[0] = painted(lines[0], "1", colour)
+    lines = [*_grid(groups, columns, colour), *_below(files, columns)] if groups else _empty(files, columns)
     return "\n".join(lines) + "\n"
 
 
@@ -55,8 +57,8 @@ def shown(groups: Sequence[Group], files: Files, *, width: int = 80, colour: boo
         return "\n".join(_empty(files, columns)) + "\n"
     lines: list[str] = []
     for group in groups:
-        lines += [*_heading(group, columns, colour), *body(group, columns, colour), ""]
-    return "\n".join([*lines, *_below(files, columns)]).rstrip() + "\n"
+        lines += ["", *_heading(group, columns, colour), *body(group, columns, colour)]
+    return "\n".join([*lines[1:], *_below(files, columns)]) + "\n"
 
 
 def body(group: Group, columns: int, colour: bool = False) -> list[str]:
@@ -66,7 +68,8 @@ def body(group: Group, columns: int, colour: bool = False) -> list[str]:
     lines = [*_trends(group, columns, colour), ""]
     told = happenings(group)
     drawn = group.primary or group.trends[0]
-    lines += [*_drawn(group, drawn, told, columns, colour), ""]
+    if len(drawn.values) > 1:
+        lines += [*_drawn(group, drawn, told, columns, colour), ""]
     return lines + _changes(group, drawn, told, columns, colour)
 
 
@@ -80,7 +83,7 @@ def facts(group: Group) -> list[str]:
 
 def _heading(group: Group, columns: int, colour: bool) -> list[str]:
     name = wrapped(title(group), columns, "", "  ")
-    return [*(painted(line, "1", colour) for line in name), *(x for f in facts(group) for x in bullet(f, columns)), ""]
+    return [*(bold(line, colour) for line in name), *(x for f in facts(group) for x in bullet(f, columns)), ""]
 
 
 def _cells(group: Group) -> list[str]:
@@ -106,10 +109,16 @@ def _of(trend: Trend) -> str:
     return named.get(trend.metric.name, "")
 
 
-def _grid(groups: Sequence[Group]) -> list[str]:
+def _grid(groups: Sequence[Group], columns: int, colour: bool) -> list[str]:
     head, rows = list_rows(groups)
-    cut = [[_short(cell, 24) if i < 3 else cell for i, cell in enumerate(row)] for row in rows]
-    return [line.removeprefix("  ") for line in table(head, cut, 10_000, left={0, 1, 2, 7})]
+    room = columns - _BESIDE
+    cut = [[_short(row[i], room) if i == 0 else row[i] for i in _SHOWN] for row in rows]
+    first, *rest = table([head[i] for i in _SHOWN], cut, columns + 2, left={0, 5})
+    lines = [bold(first.removeprefix("  "), colour)]
+    for group, row in zip(groups, rest, strict=True):
+        lines.append(row.removeprefix("  "))
+        lines += bullet(f"{identity(group)}; {ready(group)}", columns)
+    return lines
 
 
 def _short(text: str, most: int) -> str:
@@ -158,7 +167,7 @@ def _drawn(group: Group, trend: Trend, told: Sequence[Happening], columns: int, 
         _levels(trend, places),
         width=width,
         rows=ROWS,
-        told=lambda v: value(trend.metric, v).removesuffix(" tokens/s"),
+        told=lambda v: value(trend.metric, v),
     )
     indent = " " * (drawn[0].index("┤") + 1)
     first, last = moment(group.sessions[0], group), moment(group.sessions[-1], group)
@@ -199,15 +208,25 @@ def _marked(trend: Trend, told: Sequence[Happening]) -> list[tuple[Happening, st
 def _changes(group: Group, drawn: Trend, told: Sequence[Happening], columns: int, colour: bool) -> list[str]:
     """What changed when, beside its mark, and how the regime went."""
     named = {id(h): mark for h, mark in _marked(drawn, told)}
-    lines = []
-    for happening in told:
-        when = moment(group.sessions[happening.place], group)
-        front = f"  {named.get(id(happening), ' ')} {when}  "
-        code = {True: "31", False: "32", None: "0"}[happening.worse]
+    lines: list[str] = []
+    left = sorted(told, key=lambda h: (h.trend is not drawn, h.place))
+    entries: list[tuple[Happening, list[Happening]]] = []
+    while left:
+        happening, *others = left
+        alike = [h for h in others if happening.goes_with(h)]
+        left = [h for h in others if h not in alike]
+        entries.append((happening, alike))
+    for happening, alike in sorted(entries, key=lambda e: (e[0].place, e[0].trend is None)):
+        front = f"  {named.get(id(happening), ' ')} {moment(group.sessions[happening.place], group)}  "
+        code = {True: "31", False: "32", None: ""}[happening.worse]
         first, *rest = wrapped(happening.text, columns, front, " " * len(front))
-        lines += [painted(first, code, colour and code != "0"), *rest]
+        lines += [painted(first, code, colour and code != ""), *rest]
+        if alike:
+            sizes = [f"{h.trend.metric.label} {signed(h.change.size)}" for h in alike if h.trend and h.change]
+            lines += wrapped(f"likewise {', '.join(sizes)}", columns, " " * len(front), " " * len(front))
     if not lines:
-        lines = [f"  no change of 1 % or more was found in {len(group.sessions)} sessions"]
+        enough = len(drawn.values) >= 2 * SIDE
+        lines = [f"  no change of 1 % or more{'' if enough else f'; a step shows from {2 * SIDE} sessions on'}"]
     return lines + _regimes(group, columns)
 
 
@@ -218,4 +237,4 @@ def _regimes(group: Group, columns: int) -> list[str]:
     told = [f"{regime(s)} from {moment(group.sessions[s.first], group)}" for s in group.regimes]
     left = len(told) - MOST_STRETCHES
     earlier = f"{left} stretches before; " if left > 0 else ""
-    return bullet(f"{earlier}{', '.join(told[-MOST_STRETCHES:])}", columns)
+    return bullet(f"{earlier}{'; '.join(told[-MOST_STRETCHES:])}", columns)

@@ -20,6 +20,10 @@ NEAR = 1
 """Sessions that a version may be away from a change that it explains."""
 
 
+TOGETHER = 2
+"""Sessions that the changes of two metrics may be apart and still be told together."""
+
+
 class Files(NamedTuple):
     """Of a baseline: its folder, and lines that are no sessions or are there twice."""
 
@@ -37,7 +41,24 @@ class Happening:
     place: int
     text: str
     trend: Trend | None = None
-    worse: bool | None = None
+    change: Change | None = None
+
+    @property
+    def worse(self) -> bool | None:
+        """None for an event."""
+        if self.trend is None or self.change is None:
+            return None
+        return self.trend.metric.worsening(self.change.size) > 0.0
+
+    def goes_with(self, other: Happening) -> bool:
+        """Whether another metric changed in the same way at about the same time."""
+        if self.change is None or other.change is None or self.trend is other.trend:
+            return False
+        return (
+            self.change.kind is other.change.kind
+            and self.worse is other.worse
+            and abs(self.place - other.place) <= TOGETHER
+        )
 
 
 def title(group: Group) -> str:
@@ -71,8 +92,8 @@ def ready(group: Group) -> str:
 
 
 def value(metric: Metric, found: float) -> str:
-    """A value with its unit."""
-    return f"{FORMATS[metric.unit](found)}{' tokens/s' if metric.name == 'tokens_per_s' else ''}"
+    """A value with its unit, where the metric's label does not hold it."""
+    return FORMATS[metric.unit](found)
 
 
 def signed(log_ratio: float) -> str:
@@ -89,9 +110,8 @@ def happenings(group: Group) -> list[Happening]:
             place = trend.places[change.first]
             near = [event(e) for e in group.events if change.kind is Kind.STEP and abs(e.place - place) <= NEAR]
             beside = f", with {' and '.join(near)}" if near else ""
-            worse = trend.metric.worsening(change.size) > 0.0
             text = f"{trend.metric.label} {changed(trend.metric, change, group, trend)}{beside}"
-            found.append(Happening(place=place, text=text, trend=trend, worse=worse))
+            found.append(Happening(place=place, text=text, trend=trend, change=change))
     return sorted(found, key=lambda h: (h.place, h.trend is None))
 
 
@@ -104,7 +124,7 @@ def changed(metric: Metric, change: Change, group: Group, trend: Trend) -> str:
         last = moment(group.sessions[trend.places[change.last]], group)
         until = f" in a drift until {last}, {signed(change.size / count)} a session"
     between = f"95 % {signed(change.low)} to {signed(change.high)}"
-    return f"{signed(change.size)} ({word}){until}; {between}, p {change.p:.4f}"
+    return f"{signed(change.size)} ({word}){until}; {between}, p\N{NO-BREAK SPACE}{change.p:.4f}"
 
 
 def event(found: Event) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from collectors.verdict_json import NewerVerdict, session_of
 from heuristics.errors import UnreadableDump
+from heuristics.regression.loose import mapping
 from heuristics.regression.session import Session
 
 ENVELOPE = "baseline"
@@ -43,7 +44,7 @@ def written(verdict: dict[str, Any], *, workload: str | None, added_at: str) -> 
     """A verdict as one line with its end, and with the workload that the user gave it."""
     named = dict(verdict)
     if workload is not None:
-        named["subject"] = {**(verdict.get("subject") or {}), "workload": workload}
+        named["subject"] = {**mapping(verdict, "subject"), "workload": workload}
     named[ENVELOPE] = {"schema": SCHEMA, "added_at": added_at}
     return (
         json.dumps(named, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"

@@ -78,11 +78,15 @@ def append(directory: str, verdict: dict[str, Any], *, workload: str | None, add
     session = session_of(verdict, "the verdict", workload=workload)
     workload = session.identity.get("workload")
     path = os.path.join(directory, f"{_WORD.sub('-', workload or '').strip('.-')[:80] or UNNAMED}{SUFFIX}")
+    try:
+        written_line = written(verdict, workload=workload, added_at=added_at)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DiagnoseError(f"the verdict cannot be written as JSON: {error}", hint=_HINT) from error
     with _locked(directory, fcntl.LOCK_EX):
         for line in _kept(directory).lines:
             if line.session is not None and _same(line.session, session):
                 return Added(path=line.path, session=session, known=True)
-        _append(path, written(verdict, workload=workload, added_at=added_at))
+        _append(path, written_line)
     return Added(path=path, session=session, known=False)
 
 

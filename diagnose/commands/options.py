@@ -22,6 +22,17 @@ def roof_options(function: _Function) -> _Function:
     )
 
 
+def baseline_option(function: _Function) -> _Function:
+    """The folder of a baseline, where there must be one."""
+    return click.option(
+        "--baseline",
+        metavar="DIR",
+        envvar="DIAGNOSE_BASELINE",
+        required=True,
+        help="The folder of sessions, or DIAGNOSE_BASELINE.",
+    )(function)
+
+
 def live_options(function: _Function) -> _Function:
     """How to watch a live job."""
     return _all(

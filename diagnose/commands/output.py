@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,20 +24,29 @@ FORMATS = ("text", "json", "markdown")
 
 def output_options(function: _Function) -> _Function:
     """Add ``--format``, ``-o`` and ``--no-color`` to a command."""
-    for option in (
-        click.option("--no-color", is_flag=True, help="No colour, as with NO_COLOR set."),
-        click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the result to a file."),
-        click.option(
-            "--format",
-            "format_",
-            type=click.Choice(FORMATS),
-            default="text",
-            show_default=True,
-            help="Form of the result.",
-        ),
-    ):
-        function = option(function)
-    return function
+    return output_options_of(FORMATS)(function)
+
+
+def output_options_of(formats: Sequence[str]) -> Callable[[_Function], _Function]:
+    """The same with other formats; the first is what is written unless another is asked for."""
+
+    def decorated(function: _Function) -> _Function:
+        for option in (
+            click.option("--no-color", is_flag=True, help="No colour, as with NO_COLOR set."),
+            click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the result to a file."),
+            click.option(
+                "--format",
+                "format_",
+                type=click.Choice(formats),
+                default=formats[0],
+                show_default=True,
+                help="Form of the result.",
+            ),
+        ):
+            function = option(function)
+        return function
+
+    return decorated
 
 
 def emit(result: Result, *, format_: str, output: str | None, no_color: bool) -> None:

@@ -1,0 +1,348 @@
+"""A baseline from Python: add sessions, list them, see how they went over time, and prune."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, cast
+
+from collectors.baseline import store
+from collectors.baseline.lines import Flaw, Line
+from collectors.verdict_json import session_of
+from diagnose.given import Path
+from diagnose.sessions import Source, verdict_of
+from heuristics.errors import DiagnoseError
+from heuristics.regression.metrics import METRICS, Metric, metric_named
+from heuristics.regression.session import Session
+from heuristics.vocabulary import Regime
+from reports.history_words import Files
+
+if TYPE_CHECKING:
+    import pandas
+
+    from heuristics.regression.history import Group
+
+_WATCH = "diagnose attach PID --for 30 --format json -o verdict.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What became of the verdicts that were to be added, in their order: ``known`` ones were there already."""
+
+    directory: str
+    items: tuple[store.Added, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"schema", "directory", "added": [{file, workload, created_at, id, known, figures}]}``."""
+        return {
+            "schema": "diagnose.baseline_added/1",
+            "directory": self.directory,
+            "added": [
+                {
+                    "file": item.path,
+                    "workload": item.session.identity.get("workload"),
+                    "created_at": item.session.created_at,
+                    "id": item.session.data,
+                    "known": item.known,
+                    "figures": sorted(item.session.figures),
+                }
+                for item in self.items
+            ],
+        }
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A row a verdict, with the columns of ``added``."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_dict()["added"])
+
+    def __str__(self) -> str:
+        from reports.baseline_text import added
+
+        return added([(i.session, i.path, i.known) for i in self.items])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The groups of alike sessions in a baseline."""
+
+    groups: tuple[Group, ...]
+    files: Files
+
+    def to_dict(self) -> dict[str, Any]:
+        """Schema ``diagnose.history/1`` without its series."""
+        from reports.history_json import to_dict
+
+        return to_dict(self.groups, self.files, series=False)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A row a group."""
+        import pandas as pd
+
+        from reports.history_json import summaries
+
+        return pd.DataFrame(summaries(self.groups))
+
+    def __str__(self) -> str:
+        from reports.history_text import listed
+
+        return listed(self.groups, self.files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The same over time: trends, change points, versions and regimes."""
+
+    groups: tuple[Group, ...]
+    files: Files
+
+    def to_dict(self) -> dict[str, Any]:
+        """Schema ``diagnose.history/1``."""
+        from reports.history_json import to_dict
+
+        return to_dict(self.groups, self.files)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A row for each session and metric: workload, created_at, metric, value, unit, regime, confidence, gpu,
+        driver, engine_version, id. ``created_at`` is a text, ``value`` in the unit beside it.
+        """
+        import pandas as pd
+
+        from reports.history_json import COLUMNS, rows
+
+        return pd.DataFrame(rows(self.groups), columns=list(COLUMNS))
+
+    def __str__(self) -> str:
+        from reports.history_text import shown
+
+        return shown(self.groups, self.files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """Lines that were removed, or would be with ``dry_run``."""
+
+    directory: str
+    lines: tuple[Line, ...]
+    left: int
+    dry_run: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"schema", "directory", "dry_run", "left", "removed": [{file, line, workload, created_at, id}]}``."""
+        return {
+            "schema": "diagnose.baseline_pruned/1",
+            "directory": self.directory,
+            "dry_run": self.dry_run,
+            "left": self.left,
+            "removed": [
+                {
+                    "file": line.path,
+                    "line": line.number,
+                    "workload": line.session.identity.get("workload"),
+                    "created_at": line.session.created_at,
+                    "id": line.session.data,
+                }
+                for line in self.lines
+                if line.session is not None
+            ],
+        }
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A row a line, with the columns of ``removed``."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_dict()["removed"])
+
+    def __str__(self) -> str:
+        from reports.baseline_text import pruned
+
+        sessions = [line.session for line in self.lines if line.session is not None]
+        return pruned(sessions, left=self.left, dry_run=self.dry_run)
+
+
+class Baseline:
+    """Sessions that are kept in a folder, one verdict a line.
+
+    >>> baseline = Baseline("baselines/")
+    >>> baseline.add("verdict.json", workload="chat")
+    >>> print(baseline.history())
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = fspath(directory)
+
+    def add(self, sources: Source | Iterable[Source], workload: str | None = None, **analyze_options: Any) -> Added:
+        """Add sessions: verdicts' files, dumps (which ``analyze`` judges), results, or verdicts as dicts.
+
+        All are read before any is written. The folder is made where there is none.
+
+        Args:
+            sources: one or several; a file's path may be ``-`` for standard input.
+            workload: what the user calls what was run; sessions of other names are never compared.
+            analyze_options: those of ``analyze``, for dumps.
+
+        Raises:
+            UnreadableDump: a file is missing, or neither a verdict nor a dump.
+            DiagnoseError: a verdict is no session (nothing measured, provisional, idle), or the folder cannot be
+                written.
+        """
+        single = isinstance(sources, str | PathLike | Mapping) or hasattr(sources, "to_dict")
+        listed: list[Any] = [sources] if single else list(cast(Iterable[Source], sources))
+        if workload is not None and not workload.strip():
+            raise DiagnoseError("the workload's name is empty", hint="--workload chat-70b")
+        verdicts = [_session_like(verdict_of(s, **analyze_options), _name(s), workload) for s in listed]
+        if not verdicts:
+            raise DiagnoseError("no file given", hint="diagnose baseline add verdict.json --baseline DIR")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        items = [store.append(self.directory, v, workload=workload, added_at=now) for v in verdicts]
+        return Added(directory=self.directory, items=tuple(items))
+
+    def list(self) -> Listing:
+        """The groups of alike sessions, without looking for changes.
+
+        Raises:
+            DiagnoseError: the folder cannot be read.
+        """
+        from heuristics.regression.history import history
+
+        sessions, files = self._read()
+        return Listing(groups=tuple(history(sessions, changes=False)), files=files)
+
+    def history(self, workload: str | None = None, metric: str | None = None) -> History:
+        """How the sessions went over time, of all workloads or one, with all metrics or one.
+
+        Raises:
+            DiagnoseError: the folder cannot be read, or there is no such workload or metric.
+        """
+        from heuristics.regression.history import history
+
+        wanted = None if metric is None else _metric(metric)
+        sessions, files = self._read()
+        _check_workload(sessions, workload)
+        return History(groups=tuple(history(sessions, workload=workload, metric=wanted)), files=files)
+
+    def prune(
+        self,
+        keep: int | str | None = None,
+        before: str | datetime | None = None,
+        workload: str | None = None,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Remove old sessions. Lines that cannot be read stay as they are.
+
+        Args:
+            keep: so many stay of each group of alike sessions, the newest.
+            before: only sessions from before this ISO date or time go; those without a date stay. Without a zone it is
+                UTC.
+            workload: only sessions of this one go.
+            dry_run: nothing is removed, and what would be is returned.
+
+        Raises:
+            DiagnoseError: neither ``keep`` nor ``before`` is given or makes sense, or a file cannot be replaced.
+        """
+        from heuristics.regression.history import distinct, grouped
+
+        if keep is None and before is None:
+            raise DiagnoseError("nothing says which sessions are old", hint="--keep 60, or --before 2026-01-31")
+        most, limit = _count(keep), _date(before)
+
+        def drop(lines: list[Line]) -> list[Line]:
+            sessions = [line.session for line in lines if line.session is not None]
+            _check_workload(sessions, workload)
+            old = set()
+            for group in grouped(distinct(sessions)):
+                for session in group if most is None else group[:-most]:
+                    wanted = workload is None or session.identity.get("workload") == workload
+                    if wanted and (limit is None or _earlier(session, limit)):
+                        old.add(_key(session))
+            return [line for line in lines if line.session is not None and _key(line.session) in old]
+
+        gone = store.prune(self.directory, drop, dry_run=dry_run)
+        left = len(distinct(store.read(self.directory).sessions))
+        if dry_run:
+            left -= len({_key(line.session) for line in gone if line.session is not None})
+        return Pruned(directory=self.directory, lines=tuple(gone), left=left, dry_run=dry_run)
+
+    def _read(self) -> tuple[Sequence[Session], Files]:
+        from heuristics.regression.history import distinct
+
+        kept = store.read(self.directory)
+        sessions = distinct(kept.sessions)
+        files = Files(
+            directory=self.directory,
+            sessions=len(sessions),
+            damaged=len(kept.flawed(Flaw.DAMAGED)),
+            newer=len(kept.flawed(Flaw.NEWER)),
+            twice=len(kept.sessions) - len(sessions),
+        )
+        return sessions, files
+
+
+def _name(source: Source) -> str:
+    return fspath(source) if isinstance(source, str | PathLike) else "the verdict"
+
+
+def _session_like(verdict: dict[str, Any], name: str, workload: str | None) -> dict[str, Any]:
+    """The verdict, if it is a session that others may be compared with."""
+    session = session_of(verdict, name, workload=workload)
+    if verdict.get("verdict") is None:
+        raise DiagnoseError(f"{name}: nothing was measured, so it is no session", hint=_WATCH)
+    if verdict.get("provisional"):
+        raise DiagnoseError(f"{name}: is provisional: it saw less time than was asked for", hint=_WATCH)
+    if session.regime is Regime.IDLE:
+        raise DiagnoseError(f"{name}: the job was idle, which says nothing of its speed", hint=_WATCH)
+    return verdict
+
+
+def _metric(name: str) -> Metric:
+    found = metric_named(name)
+    if found is None:
+        raise DiagnoseError(f"no metric named {name!r}", hint=f"one of {', '.join(m.name for m in METRICS)}")
+    return found
+
+
+def _check_workload(sessions: Iterable[Session], workload: str | None) -> None:
+    known = sorted({name for s in sessions if (name := s.identity.get("workload"))})
+    if workload is not None and workload not in known:
+        told = f"one of {', '.join(known)}" if known else "no session has a name; leave --workload out"
+        raise DiagnoseError(f"no workload named {workload!r}", hint=told)
+
+
+def _key(session: Session) -> tuple[str, str | None]:
+    return session.data, session.identity.get("workload")
+
+
+def _count(keep: int | str | None) -> int | None:
+    if keep is None:
+        return None
+    try:
+        count = int(keep)
+    except ValueError as error:
+        raise DiagnoseError(f"keep must be a whole number, not {keep!r}", hint="--keep 60") from error
+    if count < 1:
+        raise DiagnoseError(f"keep must be 1 or more, not {count}", hint="--keep 60; or remove the folder's files")
+    return count
+
+
+def _date(before: str | datetime | None) -> datetime | None:
+    if before is None or isinstance(before, datetime):
+        return before if before is None or before.tzinfo else before.replace(tzinfo=UTC)
+    found = _moment(before)
+    if found is None:
+        raise DiagnoseError(f"before must be a date, not {before!r}", hint="--before 2026-01-31")
+    return found
+
+
+def _earlier(session: Session, limit: datetime) -> bool:
+    when = _moment(session.created_at or "")
+    return when is not None and when < limit
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
