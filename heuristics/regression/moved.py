@@ -129,7 +129,8 @@ class Part:
     """The whole, or a phase of it: two answers, a time, and where it goes.
 
     ``split`` has one change a share, adding up to that of ``time`` where there is one; else they are fractions of the
-    time with work. ``device`` holds the measured times in which the device was busy and idle.
+    time with work. ``device`` holds the measured times in which the device was busy and idle, or the job's threads
+    where they compute.
     """
 
     before: Answer
@@ -239,6 +240,8 @@ class Moved:
     measured_apart: Difference | None = None
     other_load: tuple[Change, ...] = ()
     """Batch or context, where they differ so much that speeds are those of another load."""
+    host_wait: Change | None = None
+    """Of the time that the job's threads wanted a CPU, the part in which they waited for one."""
     figures: tuple[Change, ...] = ()
     roofs: tuple[Change, ...] = ()
     """How far from both roofs."""

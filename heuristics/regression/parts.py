@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from heuristics.regression.loose import Json, fraction, mapping, number, numbers, positive, words
+from heuristics.regression.loose import Json, fraction, items, mapping, number, numbers, positive, words
 from heuristics.regression.moved import Answer, Basis, Certainty, Change, Part, PhaseMove
 from heuristics.vocabulary import Cause, Regime, Share
 
@@ -15,6 +15,9 @@ SURE, LIKELY = 0.80, 0.60
 
 WHOLE = 1e-3
 """Shares that add up to one but for this are shares."""
+
+WORKED = 0.02
+"""Idle for less than this part of the time."""
 
 _Word = TypeVar("_Word", bound=StrEnum)
 Noise = Callable[[str], float]
@@ -33,7 +36,7 @@ def part_of(before: Json, after: Json, noise: Noise) -> Part:
         basis=basis,
         time=time,
         split=_split(shares_of(before), shares_of(after), time, noise),
-        device=_device(figures, basis, time),
+        device=_device((before, after), figures, basis, time),
         certainty=_certainty(*answers),
     )
 
@@ -138,19 +141,35 @@ def _split(
 
 
 def _device(
-    figures: tuple[Mapping[str, float], Mapping[str, float]], basis: Basis | None, time: Change | None
+    sides: tuple[Json, Json],
+    figures: tuple[Mapping[str, float], Mapping[str, float]],
+    basis: Basis | None,
+    time: Change | None,
 ) -> tuple[Change, ...]:
-    """Busy and idle time of the device, where a timeline shows it."""
-    busy = [fraction(side.get("busy_fraction")) for side in figures]
+    """Busy and idle time: of the device where a timeline shows it, of the job's threads where they do the computing."""
     if time is None or time.before is None or time.after is None or basis not in (Basis.STEP, Basis.RECORDING):
         return ()
+    busy = [fraction(side.get("busy_fraction")) for side in figures]
+    words_ = "device busy", "device idle"
+    if busy == [None, None] and all(map(_on_processors, sides)):
+        asleep = [fraction(side.get("host_asleep_fraction")) for side in figures]
+        busy = [None if part is None else 1.0 - part for part in asleep]
+        words_ = "a thread on a CPU", "no thread on a CPU"
     if busy[0] is None or busy[1] is None:
         return ()
     before, after = busy[0] * time.before, busy[1] * time.after
     idle = max(0.0, time.before - before), max(0.0, time.after - after)
     return (
-        Change(name="busy", label="device busy", unit="seconds", before=before, after=after, noise=time.noise),
-        Change(name="idle", label="device idle", unit="seconds", before=idle[0], after=idle[1], noise=time.noise),
+        Change(name="busy", label=words_[0], unit="seconds", before=before, after=after, noise=time.noise),
+        Change(name="idle", label=words_[1], unit="seconds", before=idle[0], after=idle[1], noise=time.noise),
+    )
+
+
+def _on_processors(side: Json) -> bool:
+    """No device was seen, and the job worked throughout: what its threads do is then what the steps do."""
+    idle = number(side.get("idle_fraction")) or 0.0
+    return (
+        not items(mapping(side, "subject"), "devices") and "gpu" not in mapping(side, "environment") and idle < WORKED
     )
 
 
