@@ -242,15 +242,16 @@ def unchanged(moved: Moved) -> str:
     return ", ".join(c.label for c in (*moved.figures, *moved.roofs) if c.unchanged)
 
 
-PHASES_HEAD = ("", "part of the time", "step", "regime")
+PHASES_HEAD = ("", "part of the time", "step, or in all", "regime")
 
 
 def phase_rows(moved: Moved) -> list[list[str]]:
-    """A row a phase."""
+    """A row a phase, with the time of its step, of whole recordings with all its time."""
     found = []
     for phase in moved.phases:
         part = phase.part
-        step = "" if part.time is None else f"{arrow(part.time)} {relative(part.time)}".strip()
+        time = phase.time or part.time
+        step = "" if time is None else f"{arrow(time)} {relative(time)}".strip()
         flipped = part.regime_flip or part.cause_flip
         regime = f"{regime_text(part.before)} → {regime_text(part.after)}" if flipped else regime_text(part.after)
         found.append([phase.name, "" if phase.time_fraction is None else arrow(phase.time_fraction), step, regime])

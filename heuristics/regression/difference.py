@@ -33,7 +33,7 @@ def difference(before: Session, after: Session) -> Moved:
     one, other = _settled(before), _settled(after)
     noise = _noise(before, after)
     whole = part_of(one, other, noise)
-    phases = phases_of(one, other, noise)
+    phases = phases_of(one, other, whole, noise)
     kernels, operations = kernels_of(one, other), operations_of(one, other)
     around = circumstances(before, after)
     fitting = reasons(one, other, whole, phases, kernels, around)

@@ -41,7 +41,7 @@ def part_of(before: Json, after: Json, noise: Noise) -> Part:
     )
 
 
-def phases_of(before: Json, after: Json, noise: Noise) -> tuple[PhaseMove, ...]:
+def phases_of(before: Json, after: Json, whole: Part, noise: Noise) -> tuple[PhaseMove, ...]:
     """Phases that were told apart on both sides. The noise of a phase's figures is that of the whole's."""
     found = []
     for name in ("prefill", "decode"):
@@ -54,9 +54,19 @@ def phases_of(before: Json, after: Json, noise: Noise) -> tuple[PhaseMove, ...]:
                 name=name,
                 part=part_of(one, other, noise),
                 time_fraction=None if None in fractions else points("time_fraction", "part of the time", *fractions),
+                time=_recorded(fractions, whole),
             )
         )
     return tuple(found)
+
+
+def _recorded(fractions: tuple[float | None, float | None], whole: Part) -> Change | None:
+    """A phase's part of everything recorded, where that is what is compared."""
+    one, other, time = *fractions, whole.time
+    if one is None or other is None or time is None or whole.basis is not Basis.RECORDING:
+        return None
+    before, after = one * (time.before or 0.0), other * (time.after or 0.0)
+    return Change(name="time", label="time", unit="seconds", before=before, after=after, noise=time.noise)
 
 
 def answer_of(of: Json) -> Answer:
