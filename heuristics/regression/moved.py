@@ -155,7 +155,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseMove:
-    """A phase on both sides. ``time_fraction`` is of the time judged; ``time`` the seconds of it, of whole recordings."""
+    """A phase on both sides. ``time_fraction`` is of the time judged; ``time`` its seconds, of whole recordings."""
 
     name: str
     part: Part
