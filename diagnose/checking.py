@@ -258,6 +258,8 @@ def check(
     if found.get("baseline") is None:
         raise DiagnoseError("no baseline is given", hint="--baseline DIR, or --paired 'CMD_A' 'CMD_B'")
     against = Against(directory=str(found["baseline"]), workload=found.get("workload"), policy=policy_of(found))
+    if add:
+        store.make(against.directory)
     verdict, name = _current(current, run, timeout_s, stop, options)
     first = against.check(verdict, name)
     if confirm and first.outcome is Outcome.REGRESSION and not stop.requested:

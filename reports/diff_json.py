@@ -76,6 +76,7 @@ def _phase(phase: PhaseMove) -> Json:
         "before": _answer(phase.part.before),
         "after": _answer(phase.part.after),
         "time_fraction": None if phase.time_fraction is None else _change(phase.time_fraction),
+        "time_recorded": None if phase.time is None else _change(phase.time),
         **_part(phase.part),
     }
 

@@ -29,6 +29,9 @@ LONGEST_OUTSIDE = 60
 
 SHORTEST_NAME = 16
 
+BUSY_HOST = 0.2
+"""Waiting for CPUs beyond this part is the host's doing more than the job's."""
+
 SHIFTED = 2.0
 """Times the whole change: a share that moved farther is no part of it."""
 
@@ -60,8 +63,13 @@ MEASURES = {
 
 def headline(moved: Moved) -> list[str]:
     """What moved, by how much, and where it went. What makes the comparison one of two jobs comes before that."""
-    first = [] if not moved.apart else [f"Not the same job: {', '.join(told_apart(d) for d in moved.apart)}"]
-    return [*first, _how_much(moved), *(text for text in (_where(moved), answers(moved)) if text)]
+    first = [f"Not the same job: {', '.join(map(told_apart, moved.apart))}"] if moved.apart else []
+    if moved.measured_apart is not None:
+        first.append(f"Not measured the same way: {told_apart(moved.measured_apart).removeprefix('way of measuring ')}")
+    answer = [_how_much(moved), _where(moved)]
+    if moved.whole.time is None and moved.whole.split:
+        answer.reverse()
+    return [*first, *(text for text in (*answer, answers(moved)) if text)]
 
 
 def told_apart(difference: Difference) -> str:
@@ -77,15 +85,17 @@ def notes(moved: Moved) -> list[str]:
     if moved.other_load:
         found.append("another load takes another time: that is no word on the code")
     if moved.measured_apart is not None:
-        pair = f"{outside(moved.measured_apart.baseline or '')}, then {outside(moved.measured_apart.current or '')}"
-        found.append(f"measured in two ways ({pair}): a profiler slows what it looks at")
+        found.append("a profiler slows what it looks at: its times are comparable with its own only")
     if part.split and part.certainty is Certainty.OPEN:
         found.append(f"how the time splits is not settled: {_unsettled(part)}")
     for word, rows in (("kernel", moved.kernels), ("operation", moved.operations)):
         if rows is not None and not rows.common:
             found.append(f"no {word} is in both: these may be captures of other work")
-    if part.basis is Basis.RECORDING:
-        found.append("steps are not marked: both recordings must hold the same number of them")
+    if part.basis in (Basis.RECORDING, Basis.KERNELS):
+        found.append("steps are not marked: both sides must hold the same number of them")
+    waited = max((moved.host_wait.before or 0.0, moved.host_wait.after or 0.0)) if moved.host_wait is not None else 0.0
+    if waited > BUSY_HOST:
+        found.append(f"the host was busy: threads waited for a CPU up to {percent(waited)} of the time they wanted one")
     time = part.time
     if time is not None and time.changed and abs(time.relative or 0.0) < SMALL:
         found.append(
@@ -181,7 +191,7 @@ def relative(change: Change) -> str:
     if change.relative is None or change.unchanged:
         return ""
     if abs(change.relative) >= 9.995:
-        return f"x{change.relative + 1.0:,.0f}"
+        return f"{change.relative + 1.0:,.0f}x"
     return f"{sign(change.relative)}{percent(abs(change.relative))}"
 
 
@@ -232,15 +242,16 @@ def unchanged(moved: Moved) -> str:
     return ", ".join(c.label for c in (*moved.figures, *moved.roofs) if c.unchanged)
 
 
-PHASES_HEAD = ("", "part of the time", "step", "regime")
+PHASES_HEAD = ("", "part of the time", "step, or in all", "regime")
 
 
 def phase_rows(moved: Moved) -> list[list[str]]:
-    """A row a phase."""
+    """A row a phase, with the time of its step, of whole recordings with all its time."""
     found = []
     for phase in moved.phases:
         part = phase.part
-        step = "" if part.time is None else f"{arrow(part.time)} {relative(part.time)}".strip()
+        time = phase.time or part.time
+        step = "" if time is None else f"{arrow(time)} {relative(time)}".strip()
         flipped = part.regime_flip or part.cause_flip
         regime = f"{regime_text(part.before)} → {regime_text(part.after)}" if flipped else regime_text(part.after)
         found.append([phase.name, "" if phase.time_fraction is None else arrow(phase.time_fraction), step, regime])
@@ -326,7 +337,7 @@ def _how_much(moved: Moved) -> str:
     time, basis = moved.whole.time, moved.whole.basis
     same = "The same measurement twice. " if moved.same_data else ""
     if time is None or basis is None or time.after is None or time.before is None:
-        return f"{same}No time was measured on both sides: only parts of it can be compared"
+        return f"{same}No time was measured on both sides: only what is beside it can be compared"
     now, before, per = seconds(time.after), seconds(time.before), PER[basis]
     if time.unchanged:
         within = "" if now == before else f", {before} before: within the noise of {percent(_noise(time))}"
@@ -337,6 +348,8 @@ def _how_much(moved: Moved) -> str:
     if moved.other_load:
         loads = ", ".join(f"{c.label} {arrow(c)}" for c in moved.other_load)
         return f"Another load, {loads}: {change}{tokens}"
+    if basis is Basis.KERNELS and moved.kernels is not None and not moved.kernels.common:
+        return f"Other kernels: {change}"
     return f"{'Slower' if (time.by or 0.0) > 0.0 else 'Faster'}: {change}{tokens}"
 
 
@@ -351,13 +364,13 @@ def _where(moved: Moved) -> str:
     if not part.split:
         return "Where it went is not known: a side has no shares" if part.time is not None else ""
     if leading is None or leading.by is None:
-        return "No share of it moved by more than the noise"
+        return f"No share of {'it' if part.time is not None else 'the time with work'} moved by more than the noise"
     why = next((r for r in moved.reasons if r.share is Share(leading.name)), None)
     why = why or next((r for r in moved.reasons if r.share is None), None)
     reason = "" if why is None else f": {reason_text(why).removeprefix(f'{leading.name}: ')}"
     if part.time is None:
         moves = ", ".join(f"{c.label} {arrow(c)}" for c in _farthest_first(part.split) if c.changed)
-        text = f"of the time with work, {moves}{reason}"
+        text = f"{moves} of the time with work{reason}"
     elif _whole_change(part.time, leading):
         text = f"{_both(leading.by, part.time.by or 0.0)} are {leading.label}{reason}"
     else:
@@ -398,4 +411,9 @@ def _unsettled(part: Part) -> str:
             found.append(f"{word} {answer.regime.value}")
         elif (answer.confidence or 0.0) < 0.6:
             found.append(f"{word} at {_sure(answer)}")
-    return ", ".join(found)
+    regimes = {part.before.regime, part.after.regime}
+    return (
+        f"both {part.after.regime.value}"
+        if len(found) == 2 and len(regimes) == 1 and part.after.regime
+        else ", ".join(found)
+    )

@@ -10,12 +10,12 @@ from statistics import median
 
 from heuristics.regression.circumstances import LOAD, WORK, apart, circumstances, measured_apart
 from heuristics.regression.levels import levels_of
-from heuristics.regression.loose import Json, mapping, numbers
+from heuristics.regression.loose import Json, fraction, mapping, numbers
 from heuristics.regression.metrics import KERNEL_TIME, METRICS, ROOF, Metric
 from heuristics.regression.moved import Change, Moved
 from heuristics.regression.noise import relative_noise
-from heuristics.regression.parts import Noise, part_of, phases_of, relative
-from heuristics.regression.reasons import reasons
+from heuristics.regression.parts import Noise, part_of, phases_of, points, relative
+from heuristics.regression.reasons import reasons, weighs
 from heuristics.regression.row_moves import kernels_of, operations_of
 from heuristics.regression.session import Session
 
@@ -33,7 +33,7 @@ def difference(before: Session, after: Session) -> Moved:
     one, other = _settled(before), _settled(after)
     noise = _noise(before, after)
     whole = part_of(one, other, noise)
-    phases = phases_of(one, other, noise)
+    phases = phases_of(one, other, whole, noise)
     kernels, operations = kernels_of(one, other), operations_of(one, other)
     around = circumstances(before, after)
     fitting = reasons(one, other, whole, phases, kernels, around)
@@ -46,6 +46,7 @@ def difference(before: Session, after: Session) -> Moved:
         apart=apart(before, after),
         measured_apart=measured_apart(before, after),
         other_load=_other_load(one, other),
+        host_wait=_host_wait(one, other),
         figures=_figures(before, after, noise, without=() if kernels is None else (KERNEL_TIME.name,)),
         roofs=_roofs(one, other, noise),
         phases=phases,
@@ -92,6 +93,11 @@ def _figures(before: Session, after: Session, noise: Noise, without: tuple[str, 
     return tuple(found)
 
 
+def _host_wait(before: Json, after: Json) -> Change | None:
+    told = [fraction(mapping(side, "measured").get("host_wait_fraction")) for side in (before, after)]
+    return None if None in told else points("host_wait_fraction", "waiting for a CPU", *told)
+
+
 def _roofs(before: Json, after: Json, noise: Noise) -> tuple[Change, ...]:
     figures = numbers(mapping(before, "measured")), numbers(mapping(after, "measured"))
     return tuple(
@@ -102,10 +108,11 @@ def _roofs(before: Json, after: Json, noise: Noise) -> tuple[Change, ...]:
 
 
 def _other_load(before: Json, after: Json) -> tuple[Change, ...]:
+    """A longer context is more load only where the cache is much of what a step reads."""
     figures = numbers(mapping(before, "measured")), numbers(mapping(after, "measured"))
     found = [
         relative(name, LOAD[name][0], LOAD[name][1], figures[0][name], figures[1][name], OTHER_LOAD)
         for name in ("batch", "context_tokens")
-        if name in figures[0] and name in figures[1]
+        if name in figures[0] and name in figures[1] and (name == "batch" or weighs("kv_bytes_per_step", figures))
     ]
     return tuple(change for change in found if change.changed)

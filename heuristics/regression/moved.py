@@ -129,7 +129,8 @@ class Part:
     """The whole, or a phase of it: two answers, a time, and where it goes.
 
     ``split`` has one change a share, adding up to that of ``time`` where there is one; else they are fractions of the
-    time with work. ``device`` holds the measured times in which the device was busy and idle.
+    time with work. ``device`` holds the measured times in which the device was busy and idle, or the job's threads
+    where they compute.
     """
 
     before: Answer
@@ -154,11 +155,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseMove:
-    """A phase on both sides. ``time_fraction`` is of the time judged, as a change between both."""
+    """A phase on both sides. ``time_fraction`` is of the time judged; ``time`` its seconds, of whole recordings."""
 
     name: str
     part: Part
     time_fraction: Change | None = None
+    time: Change | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +241,8 @@ class Moved:
     measured_apart: Difference | None = None
     other_load: tuple[Change, ...] = ()
     """Batch or context, where they differ so much that speeds are those of another load."""
+    host_wait: Change | None = None
+    """Of the time that the job's threads wanted a CPU, the part in which they waited for one."""
     figures: tuple[Change, ...] = ()
     roofs: tuple[Change, ...] = ()
     """How far from both roofs."""
@@ -265,7 +269,7 @@ class Moved:
         """No figure, answer, row or circumstance differs."""
         parts = [self.whole, *(phase.part for phase in self.phases)]
         changes = [*self.figures, *self.roofs, *(c for p in parts for c in (*p.split, *p.device, p.time) if c)]
-        changes += [p.time_fraction for p in self.phases if p.time_fraction]
+        changes += [change for p in self.phases for change in (p.time_fraction, p.time) if change]
         changes += [c for level in self.levels for c in (level.step, level.tokens_per_s)]
         rows = [self.kernels, self.operations]
         return not (

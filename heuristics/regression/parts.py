@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from heuristics.regression.loose import Json, fraction, mapping, number, numbers, positive, words
+from heuristics.regression.loose import Json, fraction, items, mapping, number, numbers, positive, words
 from heuristics.regression.moved import Answer, Basis, Certainty, Change, Part, PhaseMove
 from heuristics.vocabulary import Cause, Regime, Share
 
@@ -15,6 +15,9 @@ SURE, LIKELY = 0.80, 0.60
 
 WHOLE = 1e-3
 """Shares that add up to one but for this are shares."""
+
+WORKED = 0.02
+"""Idle for less than this part of the time."""
 
 _Word = TypeVar("_Word", bound=StrEnum)
 Noise = Callable[[str], float]
@@ -33,12 +36,12 @@ def part_of(before: Json, after: Json, noise: Noise) -> Part:
         basis=basis,
         time=time,
         split=_split(shares_of(before), shares_of(after), time, noise),
-        device=_device(figures, basis, time),
+        device=_device((before, after), figures, basis, time),
         certainty=_certainty(*answers),
     )
 
 
-def phases_of(before: Json, after: Json, noise: Noise) -> tuple[PhaseMove, ...]:
+def phases_of(before: Json, after: Json, whole: Part, noise: Noise) -> tuple[PhaseMove, ...]:
     """Phases that were told apart on both sides. The noise of a phase's figures is that of the whole's."""
     found = []
     for name in ("prefill", "decode"):
@@ -51,9 +54,19 @@ def phases_of(before: Json, after: Json, noise: Noise) -> tuple[PhaseMove, ...]:
                 name=name,
                 part=part_of(one, other, noise),
                 time_fraction=None if None in fractions else points("time_fraction", "part of the time", *fractions),
+                time=_recorded(fractions, whole),
             )
         )
     return tuple(found)
+
+
+def _recorded(fractions: tuple[float | None, float | None], whole: Part) -> Change | None:
+    """A phase's part of everything recorded, where that is what is compared."""
+    one, other, time = *fractions, whole.time
+    if one is None or other is None or time is None or whole.basis is not Basis.RECORDING:
+        return None
+    before, after = one * (time.before or 0.0), other * (time.after or 0.0)
+    return Change(name="time", label="time", unit="seconds", before=before, after=after, noise=time.noise)
 
 
 def answer_of(of: Json) -> Answer:
@@ -138,19 +151,35 @@ def _split(
 
 
 def _device(
-    figures: tuple[Mapping[str, float], Mapping[str, float]], basis: Basis | None, time: Change | None
+    sides: tuple[Json, Json],
+    figures: tuple[Mapping[str, float], Mapping[str, float]],
+    basis: Basis | None,
+    time: Change | None,
 ) -> tuple[Change, ...]:
-    """Busy and idle time of the device, where a timeline shows it."""
-    busy = [fraction(side.get("busy_fraction")) for side in figures]
+    """Busy and idle time: of the device where a timeline shows it, of the job's threads where they do the computing."""
     if time is None or time.before is None or time.after is None or basis not in (Basis.STEP, Basis.RECORDING):
         return ()
+    busy = [fraction(side.get("busy_fraction")) for side in figures]
+    words_ = "device busy", "device idle"
+    if busy == [None, None] and all(map(_on_processors, sides)):
+        asleep = [fraction(side.get("host_asleep_fraction")) for side in figures]
+        busy = [None if part is None else 1.0 - part for part in asleep]
+        words_ = "a thread on a CPU", "no thread on a CPU"
     if busy[0] is None or busy[1] is None:
         return ()
     before, after = busy[0] * time.before, busy[1] * time.after
     idle = max(0.0, time.before - before), max(0.0, time.after - after)
     return (
-        Change(name="busy", label="device busy", unit="seconds", before=before, after=after, noise=time.noise),
-        Change(name="idle", label="device idle", unit="seconds", before=idle[0], after=idle[1], noise=time.noise),
+        Change(name="busy", label=words_[0], unit="seconds", before=before, after=after, noise=time.noise),
+        Change(name="idle", label=words_[1], unit="seconds", before=idle[0], after=idle[1], noise=time.noise),
+    )
+
+
+def _on_processors(side: Json) -> bool:
+    """No device was seen, and the job worked throughout: what its threads do is then what the steps do."""
+    idle = number(side.get("idle_fraction")) or 0.0
+    return (
+        not items(mapping(side, "subject"), "devices") and "gpu" not in mapping(side, "environment") and idle < WORKED
     )
 
 

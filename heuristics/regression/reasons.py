@@ -19,6 +19,9 @@ COUNTED = 0.02
 POINTS = 0.02
 """Of fractions of the time."""
 
+WAITS = 0.05
+"""Of the time that threads want a CPU: it swings more."""
+
 MUCH = 0.25
 """A row that is so much of the change is named."""
 
@@ -91,7 +94,7 @@ def _waiting(figures: Figures, whole: Part) -> Found:
     """What the device, or the job's threads, waited for."""
     idle = next((change for change in whole.device if change.name == "idle"), None)
     if idle is not None and idle.changed:
-        sentence = "the device idle {before:seconds} → {after:seconds}"
+        sentence = f"{idle.label} {{before:seconds}} → {{after:seconds}}"
         yield _reason(Kind.IDLE, sentence, [idle.before, idle.after], Share.LATENCY), (idle.by or 0.0) > 0.0
     for kind, name, words in _ACTIVITIES:
         told = _pair(name, figures, absent=0.0 if kind is not Kind.HOST_GAPS else None)
@@ -99,7 +102,7 @@ def _waiting(figures: Figures, whole: Part) -> Found:
             sentence = f"{words} {{before:percent}} → {{after:percent}} of the time"
             yield _reason(kind, sentence, told, Share.LATENCY), told[1] > told[0]
     waited = _pair("host_wait_fraction", figures)
-    if waited is not None and abs(waited[1] - waited[0]) > POINTS:
+    if waited is not None and abs(waited[1] - waited[0]) > WAITS:
         sentence = "threads wait for a CPU {before:percent} → {after:percent} of the time that they want one"
         yield _reason(Kind.HOST_WAIT, sentence, waited, Share.LATENCY), waited[1] > waited[0]
 
@@ -116,7 +119,7 @@ def _working(share: Share, figures: Figures, sides: tuple[Json, Json]) -> Found:
         if told is None:
             continue
         known = True
-        if _differ(*told):
+        if _differ(*told) and weighs(name, figures):
             due = (told[1] - told[0]) / roofs[1] if roofs is not None else None
             more = "" if due is None else f", {{due_size:seconds}} {'more' if due > 0.0 else 'less'} at the roof"
             reason = _reason(kind, f"{words} {{before:{unit}}} → {{after:{unit}}} a step{more}", told, share, due=due)
@@ -128,6 +131,20 @@ def _working(share: Share, figures: Figures, sides: tuple[Json, Json]) -> Found:
     if roofs is not None and _differ(*roofs):
         sentence = f"the achievable roof {{before:{unit}_per_s}} → {{after:{unit}_per_s}}"
         yield _reason(Kind.ROOFS, sentence, roofs, share), roofs[1] < roofs[0]
+
+
+def weighs(name: str, figures: Figures) -> bool:
+    """Whether bytes that changed are much of all bytes that a step moves; where those are not known, they may be."""
+    if not name.endswith("bytes_per_step"):
+        return True
+    told, whole = _pair(name, figures), _pair("bytes_per_step", figures)
+    whole = whole or _both([_sum(side) for side in figures])
+    return told is None or whole is None or abs(told[1] - told[0]) > COUNTED * max(map(abs, whole))
+
+
+def _sum(side: Mapping[str, float]) -> float | None:
+    weights, cache = side.get("weight_bytes_per_step"), side.get("kv_bytes_per_step")
+    return None if weights is None or cache is None else weights + cache
 
 
 _WORK = {

@@ -127,6 +127,17 @@ def test_adding_after_a_pass_and_not_after_a_regression(tmp_path: Path, nights: 
     assert again.outcome == "pass"
 
 
+def test_the_first_nights_make_the_baseline_they_lack(tmp_path: Path) -> None:
+    kept = tmp_path / "new" / "baseline"
+    with pytest.raises(DiagnoseError, match="no such folder"):
+        check(tonight(tmp_path), baseline=kept)
+    codes = []
+    for night in range(9):
+        path = written(tmp_path / f"{night}.json", verdict(night=night))
+        codes.append(check(path, baseline=kept, add=True).exit_code)
+    assert codes == [3] * 8 + [0]
+
+
 def test_a_command_in_place_of_a_file_and_its_confirmation(tmp_path: Path, nights: str) -> None:
     path = tonight(tmp_path, 0.2)
     assert check(run=f"cat {path}", baseline=nights).outcome == "regression"

@@ -199,6 +199,34 @@ def test_more_launches_and_longer_waits_explain_latency() -> None:
     assert (found[0].figures["before"], found[0].figures["after"]) == (312.0, 640.0)
 
 
+def test_where_threads_compute_their_sleep_is_what_grew() -> None:
+    """A demo job's host was made to pause for 5 ms more between steps; these are the figures of that recording."""
+
+    def on_processors(step_s: float, asleep: float, shares: tuple[float, float, float], **more: float) -> Json:
+        found = verdict(step_s=step_s, regime="latency", shares=shares, host_asleep_fraction=asleep, **more)
+        return found | {"environment": {}}
+
+    before = on_processors(0.0139443, 0.711372, (0.133, 0.133, 0.734))
+    after = on_processors(0.0195854, 0.7641, (0.117, 0.117, 0.766))
+    found = moved(before, after)
+    assert found.whole.device[1].by == pytest.approx(0.005, rel=0.02)
+    assert (found.reasons[0].kind, found.reasons[0].share) == (Kind.IDLE, Share.LATENCY)
+    idle_too = moved(before | {"idle_fraction": 0.5}, after | {"idle_fraction": 0.5})
+    assert not idle_too.whole.device, "asleep without work is no part of a step"
+
+
+def test_a_cache_that_is_next_to_nothing_is_neither_a_reason_nor_another_load() -> None:
+    figures = {"weight_bytes_per_step": 1e9, "batch": 1.0}
+    before = verdict(step_s=0.4, kv_bytes_per_step=1.9e5, context_tokens=14.7, **figures)
+    after = verdict(step_s=0.5, shares=(0.7, 0.0, 0.3), kv_bytes_per_step=3.2e5, context_tokens=24.0, **figures)
+    found = moved(before, after)
+    assert [r.kind for r in found.reasons] == [Kind.UNEXPLAINED]
+    assert not found.other_load
+    large = moved(*(v | {"measured": v["measured"] | {"weight_bytes_per_step": 1e5}} for v in (before, after)))
+    assert [c.name for c in large.other_load] == ["context_tokens"]
+    assert [r.kind for r in large.reasons] == [Kind.KV_CACHE]
+
+
 def test_slower_clocks_explain_a_slower_step_and_not_a_faster_one() -> None:
     fast, slow = ({"clocks": {"sm_hz": hertz}} for hertz in (1.98e9, 1.2e9))
     assert (Kind.CLOCKS, None) in reasons(verdict(environment=fast), verdict(step_s=0.02, environment=slow))
