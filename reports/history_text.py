@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from heuristics.regression.change_points import SIDE, Kind
+from heuristics.regression.change_points import Kind
+from heuristics.regression.change_shapes import SIDE
 from heuristics.regression.history import Group, Trend
 from reports.history_words import (
     Files,

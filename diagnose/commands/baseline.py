@@ -12,7 +12,7 @@ from diagnose.commands.options import baseline_option, roof_options
 from diagnose.commands.output import columns, output_options_of, to_terminal, write
 
 if TYPE_CHECKING:
-    from diagnose.baselines import Added, History, Listing, Pruned
+    from diagnose.baseline_results import Added, History, Listing, Pruned
 
 FORMATS = ("text", "json", "markdown", "csv")
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from heuristics.regression.change_shapes import SIDE, Shape, one_cut, stretches
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -27,15 +29,6 @@ if TYPE_CHECKING:
 SIGNIFICANT = 0.001
 LEAST_CHANGE = 0.01
 """A smaller one is not reported, however sure it is."""
-
-SIDE = 3
-"""Sessions on either side of a step: two bad nights are no change."""
-
-STRETCH = 30
-"""Sessions of a stretch that is looked for as such: longer ones show their two ends by themselves."""
-
-DRIFTING = 8
-"""Sessions that a drift lasts at least; a shorter one looks like a step."""
 
 CONFIDENCE = 0.95
 ORDERS = 4_999
@@ -95,19 +88,6 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Shape:
-    """Something to look for at each of ``places``: which side of the cut drifts, if one does, and how well it fits
-    each order, shape (orders, places).
-    """
-
-    drifting: int | None
-    places: NDArray[np.int64]
-    length: int
-    """Of a stretch, 0 for one cut."""
-    fits: Array
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
     """Where a part is cut, which of the pieces drifts, and the probability of such a fit by chance."""
 
@@ -158,12 +138,12 @@ def _found(values: Array, *, drifts: bool) -> _Found | None:
     """The best of one cut, else of the two ends of a stretch; None where it is chance or too small to matter."""
     if len(values) < 2 * SIDE or not np.ptp(values) > 0.0:
         return None
-    return _beyond_chance(values, partial(_one_cut, drifts=drifts)) or (
-        _beyond_chance(values, _stretches) if len(values) >= 3 * SIDE else None
+    return _beyond_chance(values, partial(one_cut, drifts=drifts)) or (
+        _beyond_chance(values, stretches) if len(values) >= 3 * SIDE else None
     )
 
 
-def _beyond_chance(values: Array, shapes: Callable[[Array], Iterator[_Shape]]) -> _Found | None:
+def _beyond_chance(values: Array, shapes: Callable[[Array], Iterator[Shape]]) -> _Found | None:
     clipped = _clipped(values)
     shape = max(shapes(clipped[None]), key=lambda s: s.fits.max())
     at, fit = int(shape.places[shape.fits[0].argmax()]), float(shape.fits.max()) * (1.0 - 1e-9)
@@ -192,48 +172,6 @@ def _size(values: Array, cuts: Sequence[int], drifting: int | None) -> float:
     if drifting is not None:
         return float(np.ptp(_line(parts[drifting])))
     return max(abs(float(after.mean() - before.mean())) for before, after in pairwise(parts))
-
-
-def _one_cut(orders: Array, *, drifts: bool) -> Iterator[_Shape]:
-    """Steps, and drifts that begin or end somewhere, in ``orders`` of shape (orders, sessions).
-
-    What a shape explains of an order is their absolute product, the shape brought to mean zero and length one.
-    """
-    n = orders.shape[1]
-    sums = _sums(orders)
-    at = np.arange(SIDE, n - SIDE + 1)
-    yield _Shape(drifting=None, places=at, length=0, fits=np.abs(sums[:, at]) / np.sqrt(at * (n - at) / n))
-    if not drifts or n < DRIFTING:
-        return
-    ramps = np.cumsum(sums[:, 1:], axis=1)
-    place = np.arange(n, dtype=np.float64)
-    linear, square = np.cumsum(place), np.cumsum(place**2)
-    at = np.array([0, *range(SIDE, n - DRIFTING + 1)])
-    left = n - 1 - at
-    begun = ramps[:, -1:] - np.where(at > 0, ramps[:, at - 1], 0.0)
-    yield _Shape(drifting=1, places=at, length=0, fits=np.abs(begun) / np.sqrt(square[left] - linear[left] ** 2 / n))
-    at = np.arange(DRIFTING, n - SIDE + 1)
-    if len(at):
-        top = at - 1
-        norm = square[top] + top**2 * (n - at) - (linear[top] + top * (n - at)) ** 2 / n
-        yield _Shape(drifting=0, places=at, length=0, fits=np.abs(ramps[:, top - 1]) / np.sqrt(norm))
-
-
-def _stretches(orders: Array) -> Iterator[_Shape]:
-    """The same of stretches on a level of their own, by their length."""
-    n = orders.shape[1]
-    sums = _sums(orders)
-    for length in range(SIDE, min(STRETCH, n - 2 * SIDE) + 1):
-        at = np.arange(SIDE, n - SIDE - length + 1)
-        fits = np.abs(sums[:, at + length] - sums[:, at]) / math.sqrt(length * (n - length) / n)
-        yield _Shape(drifting=None, places=at, length=length, fits=fits)
-
-
-def _sums(orders: Array) -> Array:
-    """Of the sessions before each place, less the mean of all; shape (orders, sessions + 1)."""
-    sums = np.zeros((orders.shape[0], orders.shape[1] + 1))
-    np.cumsum(orders - orders.mean(axis=1, keepdims=True), axis=1, out=sums[:, 1:])
-    return sums
 
 
 def _clipped(values: Array) -> Array:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heuristics.regression.change_points import SIDE, Kind, change_points
+from heuristics.regression.change_points import Kind, change_points
+from heuristics.regression.change_shapes import SIDE
 from tests.heuristics.regression.change_point_simulation import BEFORE, drift, found, series, step, stretch
 
 
