@@ -11,7 +11,6 @@ from reports.diff_words import (
     FIGURES_HEAD,
     LEVELS_HEAD,
     MEASURES,
-    PHASES_HEAD,
     SPLIT_HEAD,
     TITLES,
     circumstance_text,
@@ -114,8 +113,8 @@ def _sections(moved: Moved, columns: int) -> Iterator[tuple[str, list[str]]]:
         "What else is not the same",
         [line for c in moved.circumstances for line in bullet(circumstance_text(c), columns)],
     )
-    phases = phase_rows(moved)
-    yield "Phases", table(PHASES_HEAD, phases, columns, {0, 1, 2, 3})
+    phases = [f"{cells[0]:<8} {', '.join(cell for cell in cells[1:] if cell)}" for cells in phase_rows(moved)]
+    yield "Phases", [line for phase in phases for line in bullet(phase, columns)]
     yield "Figures", _figures(moved, columns)
     yield "Levels", table((moved.levels_by, *LEVELS_HEAD), level_rows(moved), columns, {5})
     for word, rows in (("Kernels", moved.kernels), ("Operations", moved.operations)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from heuristics.kernel_class import short_name
 from heuristics.regression.likeness import TRAITS, Difference
@@ -61,21 +61,33 @@ MEASURES = {
 }
 
 
-def headline(moved: Moved) -> list[str]:
+def outside(text: str) -> str:
+    """A text from outside in one line, not too long."""
+    plain = printable(text)
+    return plain if len(plain) <= LONGEST_OUTSIDE else f"{plain[: LONGEST_OUTSIDE - 1]}…"
+
+
+Quote = Callable[[str], str]
+"""How a text from outside is shown: names of kernels, devices, models, files."""
+
+
+def headline(moved: Moved, quote: Quote = outside) -> list[str]:
     """What moved, by how much, and where it went. What makes the comparison one of two jobs comes before that."""
-    first = [f"Not the same job: {', '.join(map(told_apart, moved.apart))}"] if moved.apart else []
+    first = [f"Not the same job: {', '.join(told_apart(d, quote) for d in moved.apart)}"] if moved.apart else []
     if moved.measured_apart is not None:
-        first.append(f"Not measured the same way: {told_apart(moved.measured_apart).removeprefix('way of measuring ')}")
-    answer = [_how_much(moved), _where(moved)]
+        first.append(
+            f"Not measured the same way: {told_apart(moved.measured_apart, quote).removeprefix('way of measuring ')}"
+        )
+    answer = [_how_much(moved), _where(moved, quote)]
     if moved.whole.time is None and moved.whole.split:
         answer.reverse()
     return [*first, *(text for text in (*answer, answers(moved)) if text)]
 
 
-def told_apart(difference: Difference) -> str:
+def told_apart(difference: Difference, quote: Quote = outside) -> str:
     """``device A100, then H100``."""
     word = TRAITS.get(difference.trait, difference.trait)
-    return f"{word} {outside(difference.baseline or '')} → {outside(difference.current or '')}"
+    return f"{word} {quote(difference.baseline or '')} → {quote(difference.current or '')}"
 
 
 def notes(moved: Moved) -> list[str]:
@@ -105,22 +117,23 @@ def notes(moved: Moved) -> list[str]:
     return found
 
 
-def reason_text(reason: Reason) -> str:
+def reason_text(reason: Reason, quote: Quote = outside) -> str:
     """A reason with the share that it moves."""
     told = filled(reason.sentence, reason.figures)
     if reason.subject is not None:
-        told = f"{outside(short_name(reason.subject))}: {told}"
+        told = f"{quote(short_name(reason.subject))}: {told}"
     return told if reason.share is None else f"{reason.share.value}: {told}"
 
 
-def circumstance_text(circumstance: Circumstance) -> str:
+def circumstance_text(circumstance: Circumstance, quote: Quote = outside) -> str:
     """``batch 8 → 16``."""
-    return f"{outside(circumstance.label)} {_side(circumstance, 0)} → {_side(circumstance, 1)}"
-
-
-def _side(circumstance: Circumstance, place: int) -> str:
-    value = (circumstance.before, circumstance.after)[place]
-    return outside(value) if isinstance(value, str) else FORMATS[circumstance.unit or "number"](value)
+    told = [
+        quote(value) if isinstance(value, str) else FORMATS[circumstance.unit or "number"](value)
+        for value in (circumstance.before, circumstance.after)
+    ]
+    plain = circumstance.label.replace(" ", "").replace(",", "").replace("/", "")
+    label = outside(circumstance.label) if plain.isalnum() else quote(circumstance.label)
+    return f"{label} {' → '.join(told)}"
 
 
 def answers(moved: Moved) -> str:
@@ -195,12 +208,6 @@ def relative(change: Change) -> str:
     return f"{sign(change.relative)}{percent(abs(change.relative))}"
 
 
-def outside(text: str) -> str:
-    """A text from outside in one line, not too long."""
-    plain = printable(text)
-    return plain if len(plain) <= LONGEST_OUTSIDE else f"{plain[: LONGEST_OUTSIDE - 1]}…"
-
-
 SPLIT_HEAD = ("", "before", "now", "change", "", "of the change")
 
 
@@ -242,19 +249,20 @@ def unchanged(moved: Moved) -> str:
     return ", ".join(c.label for c in (*moved.figures, *moved.roofs) if c.unchanged)
 
 
-PHASES_HEAD = ("", "part of the time", "step, or in all", "regime")
+PHASES_HEAD = ("", "part of the time", "time", "regime")
 
 
 def phase_rows(moved: Moved) -> list[list[str]]:
-    """A row a phase, with the time of its step, of whole recordings with all its time."""
+    """A row a phase: its part of the time, the time of its step or of all of it, and its regime."""
     found = []
     for phase in moved.phases:
-        part = phase.part
-        time = phase.time or part.time
-        step = "" if time is None else f"{arrow(time)} {relative(time)}".strip()
+        part, time = phase.part, phase.time or phase.part.time
+        fraction = "" if phase.time_fraction is None else f"{arrow(phase.time_fraction)} of the time"
+        per = "" if phase.time is not None or part.basis is None else f" {PER[part.basis]}"
+        told_time = "" if time is None else f"{arrow(time)}{per} {relative(time)}".strip()
         flipped = part.regime_flip or part.cause_flip
         regime = f"{regime_text(part.before)} → {regime_text(part.after)}" if flipped else regime_text(part.after)
-        found.append([phase.name, "" if phase.time_fraction is None else arrow(phase.time_fraction), step, regime])
+        found.append([phase.name, fraction, told_time, regime])
     return found
 
 
@@ -276,18 +284,18 @@ def level_rows(moved: Moved) -> list[list[str]]:
 ROWS_HEAD = ("before", "now", "change", "launches", "")
 
 
-def row_cells(rows: Rows) -> list[list[str]]:
+def row_cells(rows: Rows, quote: Quote = outside) -> list[list[str]]:
     """A row a kernel or operation that moved, under ``ROWS_HEAD``; then the others together, and all."""
-    found = [[*row_times(row), launches_of(row), row_name(row)] for row in rows.rows]
+    found = [[*row_times(row), launches_of(row), row_name(row, quote)] for row in rows.rows]
     if found and rows.rest_count:
         rest = f"{sign(rows.rest_s)}{seconds(abs(rows.rest_s))}" if abs(rows.rest_s) > rows.total.noise else "="
         found.append(["", "", rest, "", f"{rows.rest_count} more"])
     return [*found, [*_cells(rows.total)[1:], "", "all"]] if found else []
 
 
-def row_table(rows: Rows, columns: int | None = None) -> tuple[list[str], list[list[str]]]:
+def row_table(rows: Rows, columns: int | None = None, quote: Quote = outside) -> tuple[list[str], list[list[str]]]:
     """Head and rows without the columns that no row fills; names are cut to what ``columns`` leave for them."""
-    cells = row_cells(rows)
+    cells = row_cells(rows, quote)
     kept = [place for place in range(len(ROWS_HEAD)) if any(row[place] for row in cells)]
     head, cells = [ROWS_HEAD[place] for place in kept], [[row[place] for place in kept] for row in cells]
     if columns is not None and cells:
@@ -322,7 +330,7 @@ def launches_of(row: RowMove) -> str:
     return " → ".join(dict.fromkeys(told_))
 
 
-def row_name(row: RowMove) -> str:
+def row_name(row: RowMove, quote: Quote = outside) -> str:
     """The name, and whether it is new or gone."""
     mark = {
         Presence.NEW: "  new",
@@ -330,7 +338,7 @@ def row_name(row: RowMove) -> str:
         Presence.UNLISTED_BEFORE: "  not listed before",
         Presence.UNLISTED_AFTER: "  not listed now",
     }.get(row.presence, "")
-    return f"{outside(short_name(row.name))}{mark}"
+    return f"{quote(short_name(row.name))}{mark}"
 
 
 def _how_much(moved: Moved) -> str:
@@ -358,7 +366,7 @@ def _noise(change: Change) -> float:
     return change.noise / max(abs(change.before or 0.0), abs(change.after or 0.0))
 
 
-def _where(moved: Moved) -> str:
+def _where(moved: Moved, quote: Quote) -> str:
     """The share that the change mostly is, with what fits it."""
     part, leading = moved.whole, moved.leading
     if not part.split:
@@ -367,7 +375,7 @@ def _where(moved: Moved) -> str:
         return f"No share of {'it' if part.time is not None else 'the time with work'} moved by more than the noise"
     why = next((r for r in moved.reasons if r.share is Share(leading.name)), None)
     why = why or next((r for r in moved.reasons if r.share is None), None)
-    reason = "" if why is None else f": {reason_text(why).removeprefix(f'{leading.name}: ')}"
+    reason = "" if why is None else f": {reason_text(why, quote).removeprefix(f'{leading.name}: ')}"
     if part.time is None:
         moves = ", ".join(f"{c.label} {arrow(c)}" for c in _farthest_first(part.split) if c.changed)
         text = f"{moves} of the time with work{reason}"
