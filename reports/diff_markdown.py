@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from heuristics.regression.moved import Moved
-from reports.diff_words import (
+from reports.diff_tables import (
     FIGURES_HEAD,
     LEVELS_HEAD,
-    MEASURES,
     PHASES_HEAD,
     SPLIT_HEAD,
-    TITLES,
-    circumstance_text,
     figure_rows,
-    headline,
     level_rows,
-    notes,
-    outside,
     phase_rows,
-    reason_text,
     row_table,
     split_rows,
     unchanged,
 )
+from reports.diff_told import headline, notes
+from reports.diff_words import MEASURES, TITLES, circumstance_text, outside, reason_text
 from reports.markdown import code, table
 
 

@@ -7,27 +7,22 @@ from collections.abc import Iterator
 from heuristics.regression.moved import Measure, Moved, Part
 from heuristics.vocabulary import Share
 from reports.bars import bar
-from reports.diff_words import (
+from reports.diff_tables import (
     FIGURES_HEAD,
     LEVELS_HEAD,
-    MEASURES,
     SPLIT_HEAD,
-    TITLES,
-    circumstance_text,
     figure_rows,
-    headline,
     launches_of,
     level_rows,
-    notes,
-    outside,
     phase_rows,
-    reason_text,
     row_name,
     row_table,
     row_times,
     split_rows,
     unchanged,
 )
+from reports.diff_told import headline, notes
+from reports.diff_words import MEASURES, TITLES, circumstance_text, outside, reason_text
 from reports.lines import bold, bullet, table, wrapped
 from reports.words import seconds
 
