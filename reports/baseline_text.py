@@ -23,7 +23,9 @@ def pruned(sessions: Sequence[Session], *, left: int, dry_run: bool) -> str:
     lines = [
         f"{printable(name)}: {_lines(len(days))} {word}, {min(days)} to {max(days)}" for name, days in counts.items()
     ]
-    return "\n".join([*lines, f"{len(sessions) or 'nothing'} {word}; {left:,} sessions left"]) + "\n"
+    return (
+        "\n".join([*lines, f"{_lines(len(sessions)) if sessions else 'nothing'} {word}; {left:,} sessions left"]) + "\n"
+    )
 
 
 def _lines(count: int) -> str:

@@ -15,7 +15,7 @@ from reports.history_words import Files
 from reports.words import rounded
 
 SCHEMA = "diagnose.history/1"
-UNITS = {"seconds": "s", "percent": "fraction", "joules": "J", "number": "1/s"}
+UNITS = {"seconds": "s", "percent": "fraction", "joules": "J", "number": "tokens/s"}
 
 Json = dict[str, Any]
 

@@ -72,7 +72,7 @@ def identity(group: Group) -> str:
     device = known.get("devices") or known.get("gpu") or known.get("host")
     host = known.get("host") if known.get("host") != device else None
     told = [device, *(known.get(t) for t in ("engine", "model", "dtype", "parallelism")), host]
-    return printable(", ".join([*filter(None, told), f"by {known.get('measured_by') or 'unknown means'}"]))
+    return printable(", ".join([*filter(None, told), f"measured by {known.get('measured_by') or 'unknown means'}"]))
 
 
 def moment(session: Session, group: Group) -> str:

@@ -143,7 +143,7 @@ def make(directory: str) -> None:
         DiagnoseError: it cannot be made.
     """
     try:
-        if os.path.isdir(directory):
+        if os.path.exists(directory):
             return
         os.makedirs(directory, exist_ok=True)
         Path(directory, ".gitattributes").write_text(ATTRIBUTES, encoding="utf-8")

@@ -19,7 +19,7 @@ FORMATS = ("text", "json", "markdown", "csv")
 
 @click.group(
     name="baseline",
-    epilog="Example: diagnose baseline add verdict.json --baseline baselines/ --workload chat-70b",
+    epilog="Example: diagnose baseline add verdict.json --baseline nights",
 )
 def command() -> None:
     """Keep verdicts as sessions in a folder, and see how they went over time.
@@ -31,7 +31,7 @@ def command() -> None:
 
 @command.command(
     name="add",
-    epilog="Example: diagnose baseline add verdict.json --baseline baselines/ --workload chat-70b",
+    epilog="Example: diagnose baseline add verdict.json --baseline nights",
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @baseline_option
@@ -61,7 +61,7 @@ def add(
     _emit(found, "added", format_, output)
 
 
-@command.command(name="list", epilog="Example: diagnose baseline list --baseline baselines/")
+@command.command(name="list", epilog="Example: diagnose baseline list --baseline nights")
 @baseline_option
 @output_options_of(FORMATS)
 def list_(baseline: str, format_: str, output: str | None, no_color: bool) -> None:
@@ -80,7 +80,7 @@ def list_(baseline: str, format_: str, output: str | None, no_color: bool) -> No
     write(_listing(found)[format_](), output)
 
 
-@command.command(name="show", epilog="Example: diagnose baseline show --baseline baselines/ --workload chat-70b")
+@command.command(name="show", epilog="Example: diagnose baseline show --baseline nights --workload chat")
 @baseline_option
 @click.option("--workload", metavar="NAME", help="Only this one.")
 @click.option("--metric", metavar="NAME", help="Only this one, and its plot: tokens_per_s, step_s, ...")
@@ -104,7 +104,7 @@ def show(
     write(_history(found)[format_](), output)
 
 
-@command.command(name="prune", epilog="Example: diagnose baseline prune --baseline baselines/ --keep 60 --dry-run")
+@command.command(name="prune", epilog="Example: diagnose baseline prune --baseline nights --keep 60 --dry-run")
 @baseline_option
 @click.option("--workload", metavar="NAME", help="Only this one.")
 @click.option("--keep", metavar="N", help="So many stay of each group of alike sessions, the newest.")

@@ -50,6 +50,9 @@ NUMBERS_AT_ONCE = 250_000
 WINSOR = 2.5
 """Deviations (of the median absolute one) from the median at which values are clipped while places are searched."""
 
+EVIDENCE = 2.0
+"""By which drifts must be better than steps in Schwarz's criterion: "positive" in Kass and Raftery (1995)."""
+
 LONGEST = 1_000
 """Sessions that are searched, the newest: further back nobody asks."""
 
@@ -116,15 +119,15 @@ class _Found:
 def change_points(logs: Sequence[float]) -> list[Change]:
     """The changes of ``logs``, shape (sessions,) in their order, first to last; the newest ``LONGEST`` are searched.
 
-    The same series gives the same answer: the random orders are always the same ones. Where drifts explain it no
-    better than steps alone, for what each takes to describe (Schwarz's criterion, 1978), it is steps.
+    The same series gives the same answer: the random orders are always the same ones. Unless drifts explain it better
+    than steps alone, for what each takes to describe (Schwarz's criterion, 1978), it is steps.
     """
     values = np.asarray(logs[-LONGEST:], dtype=np.float64)
     whole = _Part(begin=0, end=len(values))
     parts = _cut(values, whole, drifts=True)
     if any(part.drifts for part in parts):
         steps = _cut(values, whole, drifts=False)
-        parts = min(steps, parts, key=lambda found: _cost(values, found))
+        parts = parts if _cost(values, parts) + EVIDENCE < _cost(values, steps) else steps
     return _changes(values, parts, len(logs) - len(values))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +28,7 @@ def nights(
     rng = np.random.default_rng(seed)
     found = []
     for night in range(count):
-        shift = float(np.expm1(noise * rng.standard_normal()))
+        shift = math.expm1(noise * float(rng.standard_normal()))
         made = verdict((1.0 + slower(night)) * (1.0 + shift) - 1.0, spread=0.0, **changes(night))
         found.append(made | {"created_at": (BEGUN + timedelta(days=night)).isoformat()})
     return found
