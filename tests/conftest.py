@@ -17,6 +17,8 @@ settings.register_profile(
 settings.register_profile("stress", parent=settings.get_profile("suite"), max_examples=1500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the command runs hundreds of times: it is compiled once
+
 DATA = Path(__file__).parent / "data"
 GOLDEN = Path(__file__).parent / "golden"
 
