@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -55,7 +56,15 @@ def test_a_second_ctrl_c_quits() -> None:
     assert out == b""
 
 
-def test_a_keyboard_interrupt_in_python_ends_the_load_with_it() -> None:
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C raises in this process, also where its parent ignores it, as a shell's background does."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_keyboard_interrupt_in_python_ends_the_load_with_it(heeded: None) -> None:
     """The caller's own process goes on, so nothing may be sent from it any more."""
     with batching(Costs(fixed_s=0.02)) as (engine, url):
         threading.Thread(target=_interrupting, args=(engine,), daemon=True).start()
