@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from diagnose import DiagnoseError, sweep
 from tests.diagnose.command import run
-from tests.diagnose.side_by_side import SideBySide
+from tests.diagnose.side_by_side import Begun, SideBySide
 from tests.make.batching import Costs, batching
 from tests.make.configs import PLAIN
 from tests.reports.contract import VERDICT_JSON
@@ -27,9 +26,7 @@ side_by_side = SideBySide(3)
 
 
 @pytest.fixture(scope="module")
-def begun(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[None]]]:
+def begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
     """The tests that are decorated, at work; a key stands in the environment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OUR_KEY", "sesame-opens")
