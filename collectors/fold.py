@@ -177,6 +177,7 @@ class Fold:
                 samples=before.samples + made,
                 taken_at_s=before.taken_at_s,
                 process_start_s=before.process_start_s,
+                took_s=before.took_s,
             )
         )
 
@@ -338,7 +339,13 @@ def snapshot(found: Record, source: str) -> Snapshot:
     """A record of a scrape as the snapshot that it was."""
     samples = tuple(Sample(str(name), labels, float(value)) for name, labels, value in found["samples"])
     start = next((s.value for s in samples if s.name == "process_start_time_seconds"), None)
-    return Snapshot(source=source, samples=samples, taken_at_s=float(found["t_s"]), process_start_s=start)
+    return Snapshot(
+        source=source,
+        samples=samples,
+        taken_at_s=float(found["t_s"]),
+        process_start_s=start,
+        took_s=float(found.get("took_s", 0.0)),
+    )
 
 
 def _told_at(found: Record) -> float:

@@ -121,6 +121,7 @@ def _health(answer: Json, environment: Json, measured: Json) -> Health:
         power_limit_w=number(environment.get("power_limit_w")),
         other_processes=len(others) if isinstance(others, list) else whole(others),
         other_busy_cores=number(mapping(environment, "host").get("other_busy_cores")),
+        cores=number(mapping(environment, "host").get("cores")),
         wait_fraction=number(measured.get("host_wait_fraction")),
     )
 

@@ -106,20 +106,16 @@ def _session(side: Side, word: str, options: Mapping[str, Any]) -> Session:
     from diagnose.api import analyze
     from diagnose.sessions import verdict_of
 
-    if isinstance(side, Mapping):
-        name, verdict = f"the verdict {word}", dict(side)
-    elif isinstance(side, str | PathLike):
+    name = f"the verdict {word}"
+    if isinstance(side, str | PathLike):
         name = fspath(side)
-        verdict = verdict_of(name, **options)
     elif isinstance(side, Sequence):
         name = ", ".join(fspath(path) for path in side)
-        verdict = analyze(side, **options).to_dict()
-    elif hasattr(side, "to_dict"):
-        name, verdict = f"the verdict {word}", side.to_dict()
-    else:
+        side = analyze(side, **options)
+    elif not isinstance(side, Mapping) and not hasattr(side, "to_dict"):
         raise DiagnoseError(f"{side!r} is no verdict and no file", hint="diff('before.json', 'after.json')")
     try:
-        return session_of(verdict, name)
+        return session_of(verdict_of(side, **options), name)
     except RecursionError as error:
         hint = "diagnose analyze FILE... --format json -o verdict.json"
         raise UnreadableDump(name, "this verdict is nested too deeply", hint=hint) from error

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from collectors.baseline.store import make
 from collectors.verdict_json import session_of
 from diagnose.checking import check
 from diagnose.sessions import Told, opened, verdict_of
@@ -110,8 +109,6 @@ def judge(source: Any, workload: str, options: Mapping[str, Any]) -> Judged:
 
 def compare(found: Judged, baseline: str, workload: str, *, add: bool, strict: bool) -> tuple[str, str, bool]:
     """A line on the comparison with a baseline, the whole report, and whether the test fails by it."""
-    if add:
-        make(baseline)
     result = check(found.to_dict(), baseline=baseline, workload=workload, add=add)
     bad = result.check.outcome is Outcome.REGRESSION or (strict and result.check.outcome is Outcome.CANNOT_TELL)
     kept = "; added to the baseline" if result.added is not None else ""

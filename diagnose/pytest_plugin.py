@@ -82,23 +82,30 @@ class Diagnosing:
             options: those of ``probe``, ``attach`` or ``analyze``.
         """
         from diagnose.expecting import Expected, judge
+        from heuristics.errors import DiagnoseError
 
         stated = {"regime": regime, "cause": cause, "roof": roof, "confidence": confidence, "workload": workload}
         merged = {**self.expected, **{name: value for name, value in stated.items() if value is not None}}
         workload = merged.pop("workload", None) or self.node
-        found = judge(source, workload, options)
-        self.judged.append(found)
-        failures = Expected(**merged).failures(found)
-        if self.baseline is not None:
-            failures += self._compared(found, workload, failed=bool(failures))
+        try:
+            found = judge(source, workload, options)
+            self.judged.append(found)
+            failures = Expected(**merged).failures(found)
+            if self.baseline is not None:
+                failures += self._compared(found, workload, failed=bool(failures))
+        except DiagnoseError as error:
+            pytest.fail("\n".join([f"Error: {error}", *([f"Hint: {error.hint}"] if error.hint else [])]), pytrace=False)
         if failures:
             pytest.fail("\n".join([*failures, "", *found.report.rstrip().splitlines()]), pytrace=False)
         return found
 
     def _compared(self, found: Judged, workload: str, *, failed: bool) -> list[str]:
+        from collectors.baseline.store import make
         from diagnose.expecting import compare
 
         assert self.baseline is not None
+        if self.update:
+            make(self.baseline)
         line, report, bad = compare(found, self.baseline, workload, add=self.update and not failed, strict=self.strict)
         self.tell(line)
         return [report.rstrip(), ""] if bad else []

@@ -15,7 +15,7 @@ from itertools import combinations
 
 import numpy as np
 
-from heuristics.arrays import Array
+from heuristics.arrays import Array, Flags
 from heuristics.evidence import Evidence
 from heuristics.simplex import SHARES, Prior, Triangle, Unknowns, triangle
 from heuristics.vocabulary import Quantity, Share
@@ -121,11 +121,11 @@ def _budget(density: Array, grid: Triangle) -> Budget:
 
 
 def _consistent(items: Sequence[Evidence], grid: Triangle, unknowns: Unknowns) -> bool:
-    worst: Array = np.zeros((1, 1, 1, grid.memory.size))
+    allowed: Flags = np.ones((1, 1, 1, grid.memory.size), bool)
     for item in items:
         for claim in item.claims:
-            worst = np.maximum(worst, claim.misfit(grid, unknowns))
-    return bool((worst <= RELAXATION_WIDTHS).any())
+            allowed = allowed & (claim.misfit(grid, unknowns) <= RELAXATION_WIDTHS)
+    return bool(allowed.any())
 
 
 def _consistent_subsets(

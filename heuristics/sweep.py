@@ -134,9 +134,13 @@ class Sweep:
 
 def settled(levels: list[tuple[int, float | None, float]]) -> str | None:
     """Why more requests at once would show nothing new: (offered, measured batch, tokens/s) of the levels so far."""
-    if len(levels) >= 2 and _capped(levels[-1]) and levels[-1][2] < FLAT * levels[-2][2]:
-        offered, batch, _ = levels[-1]
-        return f"of {offered} requests at once {batch:.3g} ran together, and throughput grew no further"
+    if len(levels) >= 2 and _capped(levels[-1]):
+        (_, batch_before, rate_before), (offered, batch, rate) = levels[-2:]
+        held = f"of {offered} requests at once {batch:.3g} ran together"
+        if rate < FLAT * rate_before:
+            return f"{held}, and throughput grew no further"
+        if batch is not None and batch_before is not None and batch < FLAT * batch_before:
+            return f"{held}, no more than before"
     if len(levels) >= 3 and all(after[2] < FLAT * before[2] for before, after in pairwise(levels[-3:])):
         return "throughput grew by less than 5 % over two levels"
     return None

@@ -19,7 +19,8 @@ from heuristics.regression.moved import (
     RowMove,
     Rows,
 )
-from reports.diff_words import headline, notes, reason_text
+from reports.diff_told import headline, notes
+from reports.diff_words import reason_text
 from reports.words import rounded
 
 SCHEMA = "diagnose.diff/1"

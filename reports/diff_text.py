@@ -7,28 +7,22 @@ from collections.abc import Iterator
 from heuristics.regression.moved import Measure, Moved, Part
 from heuristics.vocabulary import Share
 from reports.bars import bar
-from reports.diff_words import (
+from reports.diff_tables import (
     FIGURES_HEAD,
     LEVELS_HEAD,
-    MEASURES,
-    PHASES_HEAD,
     SPLIT_HEAD,
-    TITLES,
-    circumstance_text,
     figure_rows,
-    headline,
     launches_of,
     level_rows,
-    notes,
-    outside,
     phase_rows,
-    reason_text,
     row_name,
     row_table,
     row_times,
     split_rows,
     unchanged,
 )
+from reports.diff_told import headline, notes
+from reports.diff_words import MEASURES, TITLES, circumstance_text, outside, reason_text
 from reports.lines import bold, bullet, table, wrapped
 from reports.words import seconds
 
@@ -114,8 +108,8 @@ def _sections(moved: Moved, columns: int) -> Iterator[tuple[str, list[str]]]:
         "What else is not the same",
         [line for c in moved.circumstances for line in bullet(circumstance_text(c), columns)],
     )
-    phases = phase_rows(moved)
-    yield "Phases", table(PHASES_HEAD, phases, columns, {0, 1, 2, 3})
+    phases = [f"{cells[0]:<8} {', '.join(cell for cell in cells[1:] if cell)}" for cells in phase_rows(moved)]
+    yield "Phases", [line for phase in phases for line in bullet(phase, columns)]
     yield "Figures", _figures(moved, columns)
     yield "Levels", table((moved.levels_by, *LEVELS_HEAD), level_rows(moved), columns, {5})
     for word, rows in (("Kernels", moved.kernels), ("Operations", moved.operations)):

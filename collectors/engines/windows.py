@@ -19,6 +19,9 @@ LONGEST_WINDOW_S = 86_400.0
 SHORTEST_WINDOW_S = 0.5
 """Files whose times of writing lie closer or farther apart than this were copied, not scraped, then."""
 
+UNSURE = 0.1
+"""Part of a window by which its ends may be uncertain before that is said."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -55,6 +58,7 @@ def targets(
         window, remark = _seconds(run, interval_s)
         if remark:
             remarks.append(remark)
+        remarks += _slow(engine, run, window)
         pieces = stretches(engine, run, computing)
         whole = serving(engine, run, window, pieces)
         found.append(Target(engine=engine, run=tuple(run), pieces=tuple(pieces), whole=whole, remarks=tuple(remarks)))
@@ -136,6 +140,18 @@ def _continues(engine: Engine, before: Snapshot, after: Snapshot) -> bool:
         return False
     first, second = readings(engine, before), readings(engine, after)
     return all(second.get(c, v) >= v for c, v in first.items() if c.cumulative)
+
+
+def _slow(engine: Engine, run: Sequence[Snapshot], window_s: float | None) -> list[str]:
+    """When a counter was looked at is known to half the time that the answer took."""
+    unsure_s = 0.5 * (run[0].took_s + run[-1].took_s)
+    if not window_s or unsure_s <= UNSURE * window_s:
+        return []
+    longest_s = max(run[0].took_s, run[-1].took_s)
+    return [
+        f"{engine.name} took {longest_s:.2g} s to state its counters: over {window_s:.2g} s its rates may be "
+        f"{unsure_s / window_s:.0%} off; watch for longer"
+    ]
 
 
 def _seconds(run: Sequence[Snapshot], interval_s: float | None) -> tuple[float | None, str | None]:

@@ -65,6 +65,8 @@ class Snapshot:
     saved_at_s: float | None = None
     """When the file was last written: the time of the scrape, if nobody copied it since."""
     process_start_s: float | None = None
+    took_s: float = 0.0
+    """From asking to the answer, where we asked: the counters are of ``taken_at_s``, give or take half of it."""
 
     def values(self, *names: str) -> list[Sample]:
         """Samples of the first of the names that is there at all."""

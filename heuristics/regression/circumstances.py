@@ -8,7 +8,9 @@ from heuristics.regression.health import OTHERS_CORES, SLOWER_CLOCKS, WAITING
 from heuristics.regression.likeness import TRAITS, Difference
 from heuristics.regression.loose import Json, mapping, number, numbers, text, words
 from heuristics.regression.moved import Circumstance, Group, Kind
+from heuristics.regression.parts import answer_of
 from heuristics.regression.session import Session
+from heuristics.vocabulary import Limit
 
 ANOTHER_JOB = ("workload", "gpu", "devices", "engine", "model")
 """Traits that are the job's own: with another of these, two verdicts are of two jobs."""
@@ -53,6 +55,9 @@ _NOISE = {"other_busy_cores": OTHERS_CORES, "power_w": 20.0}
 _SAID_ELSEWHERE = frozenset({"gpu", "dtype", "engine_version", "driver", "host.processor", "host.cores"})
 _UNSAID: Mapping[str, float | str] = {"throttled": "none", "other_processes": 0.0}
 """What is stated only where there is any."""
+HELD = frozenset({Limit.POWER_CAP.value, Limit.THERMAL.value})
+"""Limits that ``environment.throttled`` tells of."""
+
 MOST = 40
 """Fields of ``environment`` that are looked at: it is open to what later versions add."""
 
@@ -100,6 +105,9 @@ def _load(before: Json, after: Json) -> list[Circumstance]:
 
 def _texts(before: Json, after: Json) -> list[Circumstance]:
     found = []
+    limits = [", ".join(x for x in answer_of(side).limits if x not in HELD) or "none" for side in (before, after)]
+    if limits[0] != limits[1]:
+        found.append(_told("limits", "limits", Group.LOAD, *limits))
     one, other = text(before.get("tool_version")), text(after.get("tool_version"))
     if one and other and one != other:
         found.append(_told("tool_version", "diagnose", Group.SETUP, one, other))

@@ -5,13 +5,10 @@ Everything is read from the verdicts' JSON, which others may have written or cut
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import median
-
 from heuristics.regression.circumstances import LOAD, WORK, apart, circumstances, measured_apart
 from heuristics.regression.levels import levels_of
 from heuristics.regression.loose import Json, fraction, mapping, numbers
-from heuristics.regression.metrics import KERNEL_TIME, METRICS, ROOF, Metric
+from heuristics.regression.metrics import KERNEL_TIME, METRICS, ROOF
 from heuristics.regression.moved import Change, Moved
 from heuristics.regression.noise import relative_noise
 from heuristics.regression.parts import Noise, part_of, phases_of, points, relative
@@ -57,15 +54,6 @@ def difference(before: Session, after: Session) -> Moved:
         circumstances=tuple(c for c in around if WORK.get(c.name) not in {reason.kind for reason in fitting}),
         reasons=fitting,
     )
-
-
-def typical(sessions: Sequence[Session], metric: Metric) -> Session | None:
-    """Of several sessions the one whose metric is nearest to their median, the newest where two are; None of none."""
-    known = [(value, session) for session in sessions if (value := session.figure(metric.name)) is not None]
-    if not known:
-        return None
-    centre = median(value for value, _ in known)
-    return min(reversed(known), key=lambda item: abs(item[0] - centre))[1]
 
 
 def _settled(session: Session) -> Json:

@@ -13,8 +13,8 @@ SLOWER_CLOCKS = 0.03
 
 LOWER_CAP = 0.01
 
-OTHERS_CORES = 0.5
-"""Cores' worth of work of others beyond the most that was seen before."""
+OTHERS_CORES, OTHERS_PART = 0.5, 0.1
+"""Cores' worth of work of others beyond the most that was seen before; and on large hosts this part of their cores."""
 
 WAITING = 0.10
 """Waiting for a CPU, as a part of the time in which one was wanted, beyond the most that was seen before."""
@@ -52,8 +52,8 @@ def guards(current: Session, sessions: Sequence[Session]) -> list[Guard]:
     if now.other_processes and now.other_processes > (most or 0):
         found.append(Guard(name="other_processes", current=float(now.other_processes), baseline=most or 0.0))
     cores = _most(sessions, lambda h: h.other_busy_cores)
-    if now.other_busy_cores is not None:
-        if now.other_busy_cores > (cores or 0.0) + OTHERS_CORES:
+    if now.other_busy_cores is not None and cores is not None:
+        if now.other_busy_cores > cores + max(OTHERS_CORES, OTHERS_PART * (now.cores or 0.0)):
             found.append(Guard(name="other_busy_cores", current=now.other_busy_cores, baseline=cores))
         return found
     waited = _most(sessions, lambda h: h.wait_fraction)

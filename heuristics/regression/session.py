@@ -33,6 +33,8 @@ class Health:
     power_limit_w: float | None = None
     other_processes: int | None = None
     other_busy_cores: float | None = None
+    cores: float | None = None
+    """That the host has."""
     wait_fraction: float | None = None
     """Of the time in which its busiest thread wanted a CPU, the part that it waited for one."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -53,6 +54,19 @@ def test_captured_at_comments_give_the_window() -> None:
     (found,), warnings = told(*texts)
     assert found.window_s == 10.0
     assert warnings == []
+
+
+@pytest.mark.parametrize(("took_s", "says"), [(0.0, None), (0.9, None), (1.2, "1.2 s"), (4.0, "rates may be 40% off")])
+def test_answers_that_were_slow_make_the_rates_unsure(took_s: float, says: str | None) -> None:
+    """When within the answer's time the counters were looked at, nobody knows."""
+    shots = [
+        replace(shot, taken_at_s=at_s, took_s=took_s)
+        for shot, at_s in zip(
+            snapshots(page(engines.vllm(BEFORE)), page(engines.vllm(AFTER))), (5.0, 15.0), strict=True
+        )
+    ]
+    _, warnings = windows.observations(shots)
+    assert (warnings == []) if says is None else says in warnings[0]
 
 
 def test_timestamps_of_samples_give_the_window() -> None:

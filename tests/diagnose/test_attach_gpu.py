@@ -211,7 +211,7 @@ def bandwidth_needed(found: Json) -> float:
 
 @scenario
 def a_device_with_gpm(place: Place) -> Json:
-    return place.attach("one", driver("h200", **AT_WORK, pids=place.workers("one")[0]))
+    return place.attach("one", driver("h200", **AT_WORK, pids=place.workers("one")[0]), for_=3.5)
 
 
 def test_a_device_with_gpm(seen: Json) -> None:
@@ -228,8 +228,9 @@ def test_a_device_with_gpm(seen: Json) -> None:
 
 @of("a_device_with_gpm")
 def test_what_the_windows_show_is_the_devices_own(seen: Json) -> None:
-    assert len(seen["samples"]["bandwidth_fraction"]) == len(seen["samples"]["tokens_per_s"]) >= 1
-    assert seen["samples"]["bandwidth_fraction"] == pytest.approx([0.7] * len(seen["samples"]["tokens_per_s"]))
+    used = seen["samples"]["bandwidth_fraction"]
+    assert 1 <= len(used) <= len(seen["samples"]["tokens_per_s"])
+    assert used == pytest.approx([NEEDED] * len(used))
     assert seen["environment"]["clocks"]["sm_hz"] > 1e9
     assert seen["environment"]["clocks"]["memory_hz"] > 1e9
     assert seen["environment"]["power_limit_w"] > 100.0

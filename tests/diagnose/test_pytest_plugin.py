@@ -122,8 +122,33 @@ def test_a_marker_that_makes_no_sense(tmp_path: Path, mark: str, wrong: str) -> 
 def test_errors_for_the_user_keep_their_hint(tmp_path: Path) -> None:
     done = ran(tmp_path, "def test_it(diagnose):\n    diagnose('missing.json')\n")
     assert done.returncode == 1
-    assert "no such file" in done.stdout
+    assert "Error: missing.json: no such file" in done.stdout
     assert "Hint: " in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_failure_on_the_first_night_keeps_nothing(tmp_path: Path) -> None:
+    written(tmp_path / "tonight.json", verdict(regime="latency"))
+    done = ran(tmp_path, PASSING, "--diagnose-baseline", "kept", "--diagnose-update")
+    assert done.returncode == 1
+    assert "expected memory-bound, found latency" in done.stdout
+    assert list((tmp_path / "kept").glob("*.jsonl")) == []
+
+
+def test_a_live_process_by_its_pid(tmp_path: Path) -> None:
+    content = (
+        "import subprocess, sys\n"
+        "def test_it(diagnose):\n"
+        "    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "    try:\n"
+        "        diagnose(child.pid, for_=1, regime='memory')\n"
+        "    finally:\n"
+        "        child.kill()\n"
+    )
+    done = ran(tmp_path, content)
+    assert done.returncode == 1
+    assert "expected memory-bound, found" in done.stdout
+    assert "1.0" in done.stdout, "the report says how long it was watched"
 
 
 def test_it_is_light_to_import() -> None:

@@ -1,28 +1,37 @@
-"""``diagnose sweep`` on a server of known costs: levels, batches, latencies and verdicts; as a process; Ctrl-C."""
+"""``diagnose sweep`` on a server of known costs: levels, batches, latencies and verdicts; as a process."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import threading
-import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
 from diagnose import DiagnoseError, sweep
-from tests.diagnose.command import run, started
-from tests.make.batching import Costs, Engine, batching
+from tests.diagnose.command import run
+from tests.diagnose.side_by_side import Begun, SideBySide
+from tests.make.batching import Costs, batching
 from tests.make.configs import PLAIN
 from tests.reports.contract import VERDICT_JSON
 
 CONTRACT = jsonschema.Draft202012Validator(VERDICT_JSON)
 WEIGHTS_BYTES = 68.9e6
 """What a step of the plain configuration reads, about."""
-SHORT: dict[str, Any] = {"level_seconds": 1.2, "output_tokens": 32, "max_seconds": 60}
+SHORT: dict[str, Any] = {"level_seconds": 0.6, "output_tokens": 24, "max_seconds": 60}
+
+side_by_side = SideBySide(3)
+
+
+@pytest.fixture(scope="module")
+def begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
+    """The tests that are decorated, at work; a key stands in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OUR_KEY", "sesame-opens")
+        with side_by_side.begun(request, tmp_path_factory) as futures:
+            yield futures
 
 
 def swept(url: str, **options: Any) -> dict[str, Any]:
@@ -32,16 +41,17 @@ def swept(url: str, **options: Any) -> dict[str, Any]:
     return found
 
 
-def test_levels_batches_and_verdicts_come_out(tmp_path: Any) -> None:
+@side_by_side
+def test_levels_batches_and_verdicts_come_out(folder: Path) -> None:
     """Weights of the model in 40 ms are 70 % of the bandwidth: memory, at every batch."""
     fixed_s = 0.04
-    (tmp_path / "config.json").write_text(json.dumps(PLAIN), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(PLAIN), encoding="utf-8")
     told: list[str] = []
     with batching(Costs(fixed_s=fixed_s)) as (engine, url):
         found = swept(
             url,
             batches=[1, 2, 4, 8],
-            model=tmp_path,
+            model=folder,
             bandwidth_gb_s=WEIGHTS_BYTES / fixed_s / 0.72 / 1e9,
             tflops=1.0,
             dtype="bf16",
@@ -72,12 +82,13 @@ def test_levels_batches_and_verdicts_come_out(tmp_path: Any) -> None:
     assert sum("at once:" in line for line in told) == 4
     assert {post["model"] for post in engine.posts} == {"ours/tiny-7b"}
     assert all(post["ignore_eos"] and post["stream"] for post in engine.posts)
-    assert [post["max_tokens"] for post in engine.posts] == [16, *[32] * (len(engine.posts) - 1)]
+    assert [post["max_tokens"] for post in engine.posts] == [16, *[24] * (len(engine.posts) - 1)]
     assert len({post["prompt"] for post in engine.posts}) == len(engine.posts)
     assert set(engine.gets) <= {"/v1/models", "/metrics", "/version"}
 
 
-def test_an_engine_that_runs_fewer_together() -> None:
+@side_by_side
+def test_an_engine_that_runs_fewer_together(folder: Path) -> None:
     with batching(Costs(fixed_s=0.01, most=2)) as (engine, url):
         found = swept(url, batches="1,2,4,8,16")
         assert engine.most_together == 2
@@ -90,16 +101,18 @@ def test_an_engine_that_runs_fewer_together() -> None:
     assert "kv_capacity" not in found["verdict"]["limits"]
 
 
-def test_requests_that_wait_for_their_first_step_are_no_queue() -> None:
+@side_by_side
+def test_requests_that_wait_for_their_first_step_are_no_queue(folder: Path) -> None:
     """While a level's prompts are taken in one after another, the engine says that the others wait."""
     with batching(Costs(fixed_s=0.02)) as (_, url):
-        found = swept(url, batches="1,8,16,32", output_tokens=64)
+        found = swept(url, batches="1,16", output_tokens=32)
     assert not any(level["capped"] for level in found["sweep"]["levels"])
     assert "queue" not in found["verdict"]["limits"]
     assert all("queue" not in part["verdict"]["limits"] for part in found["phases"].values())
 
 
-def test_chat_where_there_are_no_completions_and_no_more_than_is_understood() -> None:
+@side_by_side
+def test_chat_where_there_are_no_completions_and_no_more_than_is_understood(folder: Path) -> None:
     costs = Costs(
         fixed_s=0.01, absent=("/v1/completions",), refuses=("ignore_eos",), metrics=False, tokens_a_word=2, a_chunk=4
     )
@@ -117,7 +130,8 @@ def test_chat_where_there_are_no_completions_and_no_more_than_is_understood() ->
     assert {level["batch_source"] for level in levels} == {"the client's count of streams that decode"}
 
 
-def test_no_usage_and_short_answers_are_told() -> None:
+@side_by_side
+def test_no_usage_and_short_answers_are_told(folder: Path) -> None:
     with batching(Costs(fixed_s=0.01, usage=False, owner="somebody")) as (_, url):
         warned = " ".join(swept(url, batches="1")["warnings"])
     assert "does not count tokens" in warned
@@ -126,8 +140,8 @@ def test_no_usage_and_short_answers_are_told() -> None:
     assert "answers ended after 8 tokens, 64 were asked for" in warned
 
 
-def test_a_key_is_sent_where_it_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OUR_KEY", "sesame-opens")
+@side_by_side
+def test_a_key_is_sent_where_it_was_named(folder: Path) -> None:
     with batching(Costs(fixed_s=0.01)) as (engine, url):
         text = str(sweep(url, batches="1", api_key_env="OUR_KEY", **SHORT))
         assert {headers.get("Authorization") for headers in engine.headers} == {"Bearer sesame-opens"}
@@ -137,9 +151,9 @@ def test_a_key_is_sent_where_it_was_named(monkeypatch: pytest.MonkeyPatch) -> No
         assert {headers.get("Authorization") for headers in engine.headers} == {None}
 
 
-def test_a_key_is_not_sent_to_the_metrics_of_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
+@side_by_side
+def test_a_key_is_not_sent_to_the_metrics_of_another_server(folder: Path) -> None:
     """Theirs are asked without it, and that is said; the server's own get it."""
-    monkeypatch.setenv("OUR_KEY", "sesame-opens")
     told: list[str] = []
     options: dict[str, Any] = {**SHORT, "batches": "1", "api_key_env": "OUR_KEY", "tell": told.append}
     with batching(Costs(fixed_s=0.01)) as (engine, url), batching() as (other, elsewhere):
@@ -169,14 +183,15 @@ def test_what_makes_no_sense() -> None:
         assert caught.value.hint
 
 
-def test_the_command_says_what_it_sends_and_watches_the_process() -> None:
+@side_by_side
+def test_the_command_says_what_it_sends_and_watches_the_process(folder: Path) -> None:
     """The server is in this process, and the command finds it from the address."""
     with batching(Costs(fixed_s=0.02)) as (engine, url):
         dry = run("sweep", url, "--dry-run", "--batches", "1,2")
         assert dry.returncode == 0
         assert b"Nothing was sent." in dry.stdout
         assert (engine.posts, engine.gets) == ([], [])
-        options = ("--batches", "1,2,4", "--level-seconds", "1.5", "--output-tokens", "32")
+        options = ("--batches", "1,2,4", "--level-seconds", "0.6", "--output-tokens", "24")
         done = run("sweep", url, *options, "--format", "json")
         assert done.returncode == 0, done.stderr
         sent = len(engine.posts)
@@ -191,7 +206,8 @@ def test_the_command_says_what_it_sends_and_watches_the_process() -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_the_command_on_a_server_that_is_not_there_or_broken() -> None:
+@side_by_side
+def test_the_command_on_a_server_that_is_not_there_or_broken(folder: Path) -> None:
     gone = run("sweep", "http://127.0.0.1:9", "--batches", "1")
     assert gone.returncode == 2
     assert b"Error: " in gone.stderr
@@ -203,65 +219,3 @@ def test_the_command_on_a_server_that_is_not_there_or_broken() -> None:
     assert broken.returncode == 2
     assert b"HTTP 500: out of memory" in broken.stderr
     assert broken.stdout == b""
-
-
-def test_ctrl_c_ends_the_load_and_judges_what_was_measured() -> None:
-    with batching(Costs(fixed_s=0.02)) as (engine, url):
-        options = ("--batches", "1,2,4,8", "--level-seconds", "2", "--output-tokens", "4000", "--format", "json")
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with started("sweep", url, "--timeout", "30", "--max-tokens", "4000000", *options, **pipes) as process:
-            _until(lambda: len(engine.posts) >= 1 + 1 + 2, process)
-            time.sleep(0.3)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
-            _until(lambda: engine.open == 0, None)
-            after = len(engine.posts)
-    assert process.returncode == 0, err
-    found = json.loads(out)
-    CONTRACT.validate(found)
-    assert found["sweep"]["ended_early"] == "interrupted"
-    assert found["sweep"]["levels"]
-    assert after <= 1 + 1 + 2 + 4
-    assert b"Traceback" not in err
-
-
-def test_a_second_ctrl_c_quits() -> None:
-    """Also while the first one is being heeded; nothing is printed, and no connection stays open."""
-    with batching(Costs(fixed_s=0.02)) as (engine, url):
-        options = ("--batches", "1", "--output-tokens", "4000", "--max-tokens", "100000")
-        with started("sweep", url, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            _until(lambda: len(engine.posts) >= 2, process)
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.01)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
-            _until(lambda: engine.open == 0, None)
-    assert b"Traceback" not in err
-    assert process.returncode in (2, 130), "the first may have been heeded in full before the second came"
-    assert out == b""
-
-
-def test_a_keyboard_interrupt_in_python_ends_the_load_with_it() -> None:
-    """The caller's own process goes on, so nothing may be sent from it any more."""
-    with batching(Costs(fixed_s=0.02)) as (engine, url):
-        threading.Thread(target=_interrupting, args=(engine,), daemon=True).start()
-        with pytest.raises(KeyboardInterrupt):
-            sweep(url, batches="1,2,4", level_seconds=1.0, output_tokens=8, max_seconds=20)
-        sent = len(engine.posts)
-        _until(lambda: all(thread.name != "diagnose-load" for thread in threading.enumerate()), None)
-        _until(lambda: engine.open == 0, None)
-        assert len(engine.posts) == sent
-
-
-def _interrupting(engine: Engine) -> None:
-    """Send this process what Ctrl-C sends once the first level runs."""
-    _until(lambda: len(engine.posts) >= 3, None)
-    os.kill(os.getpid(), signal.SIGINT)
-
-
-def _until(reached: Any, process: subprocess.Popen[bytes] | None) -> None:
-    until_s = time.monotonic() + 60.0
-    while not reached():
-        assert time.monotonic() < until_s
-        assert process is None or process.poll() is None, "the command ended too early"
-        time.sleep(0.02)

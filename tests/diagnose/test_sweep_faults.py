@@ -143,7 +143,7 @@ def test_no_limit_is_passed(limit: str) -> None:
     value = {"max_requests": 9, "max_tokens": 1000, "max_seconds": 2.0}[limit]
     begun_s = time.monotonic()
     with batching(Costs(fixed_s=0.005)) as (engine, url):
-        found = sweep(url, batches="1,2,4,8", level_seconds=1.0, output_tokens=32, **{limit: value}).to_dict()
+        found = sweep(url, batches="1,2,4,8,16,32", level_seconds=0.4, output_tokens=32, **{limit: value}).to_dict()
         sent, state = len(engine.posts), engine.state
     assert f"--{limit.replace('_', '-')}" in found["sweep"]["ended_early"]
     assert found["sweep"]["requests"] == sent

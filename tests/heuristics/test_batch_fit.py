@@ -22,8 +22,8 @@ from tests.heuristics.batch_simulation import recovered
 from tests.heuristics.batch_simulator import DOUBLINGS, FAMILIES
 from tests.heuristics.cases import H100, LLAMA_8B, serving
 
-RUNS, FEWER = 1000, 120
-"""Of the others a thousand runs each stand in docs/roofline.md."""
+RUNS, FEWER = 300, 120
+"""A thousand runs each stand in docs/roofline.md."""
 
 
 def curve(batch: Array, step_s: Array, **more: Array) -> LoadCurve:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heuristics.sweep import ALIKE, Sweep, SweepLevel
+from heuristics.sweep import ALIKE, Sweep, SweepLevel, settled
 
 
 def level(offered: int, tokens_per_s: float, *, batch: float | None = None, complete: bool = True) -> SweepLevel:
@@ -69,3 +69,21 @@ def test_more_at_once_than_was_swept(levels: tuple[SweepLevel, ...], says: str |
     found = sweep(*levels)
     assert found.enough is None if says is None else says in (found.enough or "")
     assert replace(found, stopped="interrupted").enough is not None
+
+
+@pytest.mark.parametrize(
+    ("levels", "says"),
+    [
+        ([(1, 1.0, 100.0), (2, 2.0, 190.0), (4, 2.0, 195.0)], "of 4 requests at once 2 ran together, and throughput"),
+        ([(1, 1.0, 100.0), (2, 2.0, 150.0), (4, 2.0, 195.0)], "of 4 requests at once 2 ran together, no more than"),
+        ([(2, 2.0, 190.0), (8, 4.0, 380.0)], None),
+        ([(4, 2.0, 190.0)], None),
+        ([(1, 1.0, 100.0), (2, 2.0, 103.0), (4, 4.0, 106.0)], "less than 5 % over two levels"),
+        ([(1, 1.0, 100.0), (2, None, 190.0), (4, None, 370.0)], None),
+        ([(1, 1.0, 100.0), (2, None, 150.0), (4, 2.0, 195.0)], None),
+    ],
+)
+def test_a_load_that_shows_nothing_new_ends(levels: list[tuple[int, float | None, float]], says: str | None) -> None:
+    """Throughput wavers on a busy machine; a batch that has not grown is enough to know."""
+    found = settled(levels)
+    assert found is None if says is None else says in (found or "")

@@ -132,6 +132,14 @@ def test_the_whole_report(pair: str, tmp_path: Path) -> None:
     assert len(found.brief()) <= 8
 
 
+def test_every_field_is_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "diff.md").read_text(encoding="utf-8")
+    found = diff_json.to_dict(moved(verdict(), verdict()), "0")
+    explained = set(re.findall(r"`(\w+)(?:\[\])?`", page))
+    assert set(found) - {"schema", "tool_version"} <= explained
+    assert {kind.value for kind in Presence} <= explained
+
+
 def test_more_launches_are_latency_and_the_new_kernel_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = launches(tmp_path).moved

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.verdict_json import session_of
-from heuristics.regression.difference import typical
-from heuristics.regression.metrics import STEP
 from heuristics.regression.moved import Basis, Certainty, Change, Group, Kind, Measure, Presence
 from heuristics.vocabulary import Regime, Share
 from reports import diff_json, diff_markdown, diff_text
@@ -302,6 +299,13 @@ def test_what_surrounds_the_job_is_told_by_group() -> None:
     }
 
 
+def test_limits_that_came_or_went_are_told() -> None:
+    after = verdict()
+    after["verdict"]["limits"] = ["queue", "kv_capacity", "thermal"]
+    (told,) = moved(verdict(), after).circumstances
+    assert (told.name, told.before, told.after) == ("limits", "none", "kv_capacity, queue")
+
+
 def test_levels_of_a_sweep_are_compared_one_by_one() -> None:
     def level(at_once: int, step_s: float, regime: str) -> Json:
         inner = verdict(regime=regime)["verdict"]
@@ -313,12 +317,3 @@ def test_levels_of_a_sweep_are_compared_one_by_one() -> None:
     assert one.step.unchanged
     assert eight.step.relative == pytest.approx(0.25)
     assert (eight.before.regime, eight.after.regime) == (Regime.MEMORY, Regime.LATENCY)
-
-
-def test_the_typical_session_is_the_one_nearest_to_the_median() -> None:
-    sessions = [session_of(verdict(step_s=s), str(s)) for s in (0.010, 0.011, 0.013, 0.030)]
-    found = typical(sessions, STEP)
-    assert found is not None
-    assert found.name in ("0.011", "0.013")
-    assert found.name == "0.013", "the newest of two that are as near"
-    assert typical([replace(s, figures={}) for s in sessions], STEP) is None

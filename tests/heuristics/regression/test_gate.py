@@ -128,7 +128,9 @@ SICK = [
     Health(other_busy_cores=3.0),
     Health(wait_fraction=0.5),
 ]
-WELL = Health(clocks={"sm_hz": 1.98e9}, power_limit_w=700.0, other_processes=0, wait_fraction=0.02)
+WELL = Health(
+    clocks={"sm_hz": 1.98e9}, power_limit_w=700.0, other_processes=0, other_busy_cores=0.2, wait_fraction=0.02
+)
 
 
 @pytest.mark.parametrize("health", SICK, ids=str)
@@ -139,6 +141,14 @@ def test_a_sick_host_is_neither_a_regression_nor_a_pass(health: Health, slower: 
     assert len(found.guards) == 1
     allowed = check(session(slower=slower, health=health), nights(health=WELL), Policy(allow_noisy=True))
     assert allowed.outcome is (Outcome.REGRESSION if slower else Outcome.PASS)
+
+
+def test_others_on_a_large_host_and_on_one_that_nobody_looked_at() -> None:
+    """A few of many cores more are no sickness, nor is work of others that was never counted before."""
+    large = Health(other_busy_cores=5.0, cores=64.0)
+    busier = Health(other_busy_cores=9.0, cores=64.0)
+    assert told(session(health=busier), nights(health=large))[0] is Outcome.PASS
+    assert told(session(health=busier), nights())[0] is Outcome.PASS
 
 
 def test_throttling_that_is_usual_is_no_sickness() -> None:
