@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
@@ -232,10 +233,12 @@ def _changes(group: Group, drawn: Trend, told: Sequence[Happening], columns: int
 
 
 def _regimes(group: Group, columns: int) -> list[str]:
-    """From when on which regime; of many changes the newest."""
+    """From when on which regime; where it went to and fro, how often which."""
     if len(group.regimes) == 1:
         return bullet(f"{regime(group.regimes[0])} throughout", columns)
+    if len(group.regimes) > MOST_STRETCHES:
+        counts = Counter(regime(session) for session in group.sessions)
+        told = [f"{words} in {count} sessions" for words, count in counts.most_common()]
+        return bullet(f"the regime changed {len(group.regimes) - 1} times: {', '.join(told)}", columns)
     told = [f"{regime(s)} from {moment(group.sessions[s.first], group)}" for s in group.regimes]
-    left = len(told) - MOST_STRETCHES
-    earlier = f"{left} stretches before; " if left > 0 else ""
-    return bullet(f"{earlier}{'; '.join(told[-MOST_STRETCHES:])}", columns)
+    return bullet("; ".join(told), columns)
