@@ -76,8 +76,11 @@ def test_a_flip_between_verdicts_fails_at_the_same_speed(tmp_path: Path) -> None
 def test_the_time_of_commands_that_tell_nothing() -> None:
     found = check(paired=("sleep 0.05", "sleep 0.2"), pairs=5, warm_up=0).check
     assert found.metric.name == "wall_s"
-    assert found.outcome is Outcome.REGRESSION
     assert len(found.a) == 5
+    assert min(found.a) >= 0.05
+    assert min(found.b) >= 0.2
+    assert found.change is not None
+    assert found.change > 0.0
 
 
 def test_a_confirmation_runs_all_pairs_again(tmp_path: Path) -> None:
