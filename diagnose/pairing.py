@@ -89,7 +89,12 @@ class Pairing:
             metric=self._chosen or WALL,
             flip=flip_between([a for a, _ in sessions], [b for _, b in sessions], self.policy.flip_confidence),
         )
-        return replace(compared, commands=(self.a, self.b))
+        early = len(pairs) < self.policy.pairs
+        return replace(
+            compared,
+            commands=(self.a, self.b),
+            warnings=(f"ended early: {len(pairs)} of {self.policy.pairs} pairs",) if early else (),
+        )
 
     def _read(self, command: str) -> Reading | None:
         done = run(command, timeout_s=self.timeout_s, interrupt=self.interrupt)

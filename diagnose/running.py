@@ -54,6 +54,8 @@ def run(command: str, *, timeout_s: float = TIMEOUT_S, interrupt: Interrupt | No
     Raises:
         CommandFailed: it cannot be started, ends with an error, or does not end in time.
     """
+    if interrupt is not None and interrupt.requested:
+        return None
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         begun_s = time.monotonic()
         try:
