@@ -9,17 +9,13 @@ from typing import Any, cast
 
 from collectors.baseline import store
 from collectors.baseline.lines import Flaw, Line
-from collectors.verdict_json import session_of
 from diagnose.baseline_results import Added, History, Listing, Pruned
 from diagnose.given import Path
-from diagnose.sessions import Source, verdict_of
+from diagnose.sessions import Source, settled, verdict_of
 from heuristics.errors import DiagnoseError
 from heuristics.regression.metrics import METRICS, Metric, metric_named
 from heuristics.regression.session import Session
-from heuristics.vocabulary import Regime
 from reports.history_words import Files
-
-_WATCH = "diagnose attach PID --for 30 --format json -o verdict.json"
 
 
 class Baseline:
@@ -52,7 +48,7 @@ class Baseline:
         listed: list[Any] = [sources] if single else list(cast(Iterable[Source], sources))
         if workload is not None and not workload.strip():
             raise DiagnoseError("the workload's name is empty", hint="--workload chat-70b")
-        verdicts = [_session_like(verdict_of(s, **analyze_options), _name(s), workload) for s in listed]
+        verdicts = [settled(verdict_of(s, **analyze_options), _name(s)) for s in listed]
         if not verdicts:
             raise DiagnoseError("no file given", hint="diagnose baseline add verdict.json --baseline DIR")
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -142,18 +138,6 @@ class Baseline:
 
 def _name(source: Source) -> str:
     return fspath(source) if isinstance(source, str | PathLike) else "the verdict"
-
-
-def _session_like(verdict: dict[str, Any], name: str, workload: str | None) -> dict[str, Any]:
-    """The verdict, if it is a session that others may be compared with."""
-    session = session_of(verdict, name, workload=workload)
-    if verdict.get("verdict") is None:
-        raise DiagnoseError(f"{name}: nothing was measured, so it is no session", hint=_WATCH)
-    if verdict.get("provisional"):
-        raise DiagnoseError(f"{name}: is provisional: it saw less time than was asked for", hint=_WATCH)
-    if session.regime is Regime.IDLE:
-        raise DiagnoseError(f"{name}: the job was idle, which says nothing of its speed", hint=_WATCH)
-    return verdict
 
 
 def _metric(name: str) -> Metric:

@@ -20,7 +20,7 @@ from diagnose.given import Path, scaled
 from diagnose.pairing import WARM_UP, Pairing
 from diagnose.running import TIMEOUT_S
 from diagnose.running import run as run_command
-from diagnose.sessions import Source, verdict_of
+from diagnose.sessions import Source, verdict_of, watched
 from heuristics.errors import DiagnoseError, UnreadableDump
 from heuristics.regression.difference import difference
 from heuristics.regression.gate import check as gate
@@ -141,7 +141,7 @@ class Against:
             if lines := kept.flawed(flaw):
                 self._warn(f"{len(lines)} of the baseline's lines {words}: the first is {lines[0].place}")
         sessions = kept.sessions
-        current = session_of(verdict, name, workload=self.workload)
+        current = session_of(watched(verdict, name), name, workload=self.workload)
         if current.identity.get("workload") is None:
             current = self._named(verdict, name, sessions) or current
         if current.regime is None and not current.figures:
@@ -266,7 +266,8 @@ def check(
         say("looks like a regression: once more, to confirm it")
         first = confirmed(first, against.check(*_current(None, run, timeout_s, stop, options)))
     added = None
-    if add and first.outcome is not Outcome.REGRESSION and not UNFIT.intersection(first.why):
+    fit = first.outcome is not Outcome.REGRESSION and not UNFIT.intersection(first.why)
+    if add and fit and first.current.regime is not None:
         kept = store.append(
             against.directory, dict(verdict), workload=first.current.identity.get("workload"), added_at=_now()
         )

@@ -13,12 +13,14 @@ from collectors.baseline.lines import ENVELOPE
 from collectors.dump import Dump
 from collectors.verdict_json import session_of
 from diagnose.given import Path
-from heuristics.errors import UnreadableDump
+from heuristics.errors import DiagnoseError, UnreadableDump
+from heuristics.vocabulary import Regime
 
 MARK = '"diagnose.verdict/'
 MOST_BYTES = 1 << 26
 """Of one verdict: it has tens of kilobytes."""
 
+_WATCH = "diagnose attach PID --for 30 --format json -o verdict.json"
 _AGAIN = "diagnose analyze FILE... --format json -o verdict.json"
 
 
@@ -35,6 +37,31 @@ def verdict_of(source: Source, **options: Any) -> dict[str, Any]:
     """The verdict's JSON of a file, of a result, or as it is; arguments and errors are those of ``opened``."""
     found = opened(source, **options)
     return dict(found) if isinstance(found, Mapping) else found.to_dict()
+
+
+def settled(verdict: dict[str, Any], name: str) -> dict[str, Any]:
+    """The verdict, if it is a session that others may be compared with.
+
+    Raises:
+        DiagnoseError: it is provisional, idle, or nothing was measured.
+    """
+    watched(verdict, name)
+    if verdict.get("verdict") is None:
+        raise DiagnoseError(f"{name}: nothing was measured, so it is no session", hint=_WATCH)
+    if session_of(verdict, name).regime is Regime.IDLE:
+        raise DiagnoseError(f"{name}: the job was idle, which says nothing of its speed", hint=_WATCH)
+    return verdict
+
+
+def watched(verdict: dict[str, Any], name: str) -> dict[str, Any]:
+    """The verdict, if it is of as much time as was asked for.
+
+    Raises:
+        DiagnoseError: it is provisional.
+    """
+    if verdict.get("provisional"):
+        raise DiagnoseError(f"{name}: is provisional: it saw less time than was asked for", hint=_WATCH)
+    return verdict
 
 
 def opened(source: Source, **options: Any) -> Told | Mapping[str, Any]:

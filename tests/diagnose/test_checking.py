@@ -198,6 +198,11 @@ def test_a_dump_is_judged_first(tmp_path: Path, nights: str) -> None:
     assert found.check.why == (Why.UNLIKE,)
 
 
+def test_a_provisional_verdict_is_no_session(tmp_path: Path, nights: str) -> None:
+    with pytest.raises(DiagnoseError, match="provisional"):
+        check({**verdict(0.2, night=20), "provisional": True}, baseline=nights, add=True)
+
+
 def test_compressed_verdicts_are_read_too(tmp_path: Path, nights: str) -> None:
     path = tmp_path / "tonight.json.gz"
     path.write_bytes(gzip.compress(json.dumps(verdict(0.2, night=20)).encode()))
