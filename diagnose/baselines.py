@@ -14,7 +14,7 @@ from diagnose.given import Path
 from diagnose.sessions import Source, settled, verdict_of
 from heuristics.errors import DiagnoseError
 from heuristics.regression.metrics import METRICS, Metric, metric_named
-from heuristics.regression.session import Session
+from heuristics.regression.session import Session, distinct
 from reports.history_words import Files
 
 
@@ -98,7 +98,7 @@ class Baseline:
         Raises:
             DiagnoseError: neither ``keep`` nor ``before`` is given or makes sense, or a file cannot be replaced.
         """
-        from heuristics.regression.history import distinct, grouped
+        from heuristics.regression.history import grouped
 
         if keep is None and before is None:
             raise DiagnoseError("nothing says which sessions are old", hint="--keep 60, or --before 2026-01-31")
@@ -122,8 +122,6 @@ class Baseline:
         return Pruned(directory=self.directory, lines=tuple(gone), left=left, dry_run=dry_run)
 
     def _read(self) -> tuple[Sequence[Session], Files]:
-        from heuristics.regression.history import distinct
-
         kept = store.read(self.directory)
         sessions = distinct(kept.sessions)
         files = Files(

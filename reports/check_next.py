@@ -90,8 +90,23 @@ def _sessions(check: Check, seen: Check, baseline: str) -> Iterator[Step]:
             yield from _noisy(seen, baseline)
         elif why is Why.MISSING_METRIC:
             yield from _missing(seen)
+        elif why is Why.OTHER_LOAD:
+            yield from _other_load(seen, baseline)
+        elif why in (Why.STALLED, Why.NO_VERDICT):
+            yield Step(text="see what is wrong with the job, and measure again", command="diagnose attach PID --for 30")
         elif why is Why.NO_WORK:
             yield Step(text="put load on the job and measure while requests run", command="diagnose sweep URL_OR_PID")
+
+
+def _other_load(check: Check, baseline: str) -> Iterator[Step]:
+    yield Step(
+        text="measure under the load of the sessions before; a fixed one is given by",
+        command="diagnose sweep URL_OR_PID --batches N --format json -o verdict.json",
+    )
+    yield Step(
+        text="or keep the new load's sessions under a name of their own",
+        command=f"diagnose baseline add {_file(check)} --baseline {baseline} --workload NAME",
+    )
 
 
 def _regression(check: Check, baseline: str) -> Iterator[Step]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from heuristics.regression.likeness import TRAITS
-from heuristics.regression.outcome import Check, Comparison, Outcome, Role, Why
+from heuristics.regression.outcome import Check, Comparison, Outcome, Reason, Role, Why
 from heuristics.regression.paired import PairedCheck
 from reports.check_figures import beside, between, change, figure, probability, span
 from reports.check_next import FOLDER, Step, gating, next_steps
@@ -110,7 +110,8 @@ def _lacking(why: Why, check: Check, gate: Comparison | None) -> str:
     if why is Why.TOO_FEW_SESSIONS:
         if len(check.sessions) >= wanted and gate is not None:
             return f"{gate.sessions} of {wanted} like sessions have {gate.metric.label}"
-        return f"{len(check.sessions)} of {wanted} like sessions"
+        since = any(left.reason is Reason.BEFORE_A_STEP for left in check.left_out)
+        return f"{len(check.sessions)} of {wanted} like sessions{' since the level changed' if since else ''}"
     if why is Why.UNLIKE:
         largest = max((left for left in check.left_out if left.differences), key=lambda left: left.count).differences
         return f"no like session: {difference(largest[0])}{_more(len(largest) - 1)}"
@@ -118,6 +119,8 @@ def _lacking(why: Why, check: Check, gate: Comparison | None) -> str:
         return f"{gate.metric.label} is too noisy: a slow-down of {percent(gate.visible)} could hide"
     if why is Why.SICK_HOST:
         return f"{WHYS[why]}: {sign(check.guards[0])}{_more(len(check.guards) - 1)}"
+    if why is Why.OTHER_LOAD and check.batch is not None:
+        return f"{WHYS[why]}: batch {number(check.batch[0])} before, {number(check.batch[1])} now"
     if why is Why.MISSING_METRIC:
         if check.primary is None and check.policy.metric is not None:
             return f"no metric is called {outside(check.policy.metric)}"

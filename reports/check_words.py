@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from heuristics.regression.likeness import TRAITS, Difference
-from heuristics.regression.outcome import Check, Flip, Guard, LeftOut, Outcome, Why
+from heuristics.regression.outcome import Check, Flip, Guard, LeftOut, Outcome, Reason, Why
 from heuristics.regression.paired import PairedCheck
 from reports.sweep_text import NAMES
 from reports.words import CAUSES, number, percent, printable, scaled
@@ -35,6 +35,9 @@ WHYS: Mapping[Why, str] = {
     Why.SICK_HOST: "the host was not well",
     Why.MISSING_METRIC: "not measured",
     Why.NO_WORK: "the job was idle",
+    Why.STALLED: "the job stood still with requests running",
+    Why.NO_VERDICT: "nothing was judged",
+    Why.OTHER_LOAD: "another load",
     Why.NOT_CONFIRMED: "not confirmed",
 }
 """What an outcome rests on, in a few words."""
@@ -51,11 +54,13 @@ SHORT: Mapping[str, str] = {
 }
 """Metrics as they stand in a table."""
 
-_LEFT_OUT: Mapping[str, str] = {
-    "told twice": "are in the baseline twice",
-    "the current session itself": "is the current session itself",
-    "a host that was throttled or shared": "ran on a host that was throttled or shared, unlike most",
-    "older": "are older than those that count",
+_LEFT_OUT: Mapping[Reason, str] = {
+    Reason.TWICE: "are in the baseline twice",
+    Reason.CURRENT: "is the current session itself",
+    Reason.UNWELL: "ran on a host that was slowed or shared, unlike most",
+    Reason.WITHOUT_METRIC: "do not have the metric that gates",
+    Reason.OLDER: "are older than those that count",
+    Reason.BEFORE_A_STEP: "are from before a step that lasted, of the job or of its host",
 }
 
 _SIGNS: Mapping[str, str] = {

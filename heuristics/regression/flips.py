@@ -6,14 +6,19 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
+from heuristics.regression.loose import mapping, positive
 from heuristics.regression.outcome import Flip, Why
 from heuristics.regression.policy import Policy
 from heuristics.regression.session import Session
-from heuristics.vocabulary import Regime
+from heuristics.vocabulary import Cause, Regime
 
 AGREEING = 0.75
 """Of the sessions, so many must be sure of the same word: else it was never settled, and nothing can flip."""
 
+CLEARLY = 1.25
+"""Times as many bytes that make a clear cause of memory traffic."""
+
+TRAFFIC = frozenset({Cause.WEIGHTS, Cause.KV_CACHE})
 BOUND = frozenset({Regime.MEMORY, Regime.COMPUTE, Regime.LATENCY})
 
 
@@ -77,6 +82,17 @@ def _regime(session: Session, policy: Policy) -> str | None:
 
 
 def _cause(session: Session, policy: Policy) -> str | None:
-    """With its regime before it: a cause that changes with the regime is the regime's flip."""
+    """With its regime before it: a cause that changes with the regime is the regime's flip.
+
+    None where weights and KV cache move nearly as many bytes: the larger of two equals is chance.
+    """
     regime = _regime(session, policy)
+    if session.cause in TRAFFIC and _torn(session):
+        return None
     return f"{regime}: {session.cause.value}" if regime is not None and session.cause is not None else None
+
+
+def _torn(session: Session) -> bool:
+    measured = mapping(session.verdict, "measured")
+    weights, cache = (positive(measured.get(f"{name}_bytes_per_step")) for name in ("weight", "kv"))
+    return weights is not None and cache is not None and max(weights, cache) < CLEARLY * min(weights, cache)

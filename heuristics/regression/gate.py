@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean, median, stdev
 
+from heuristics.regression.choosing import choose
 from heuristics.regression.flips import flip
-from heuristics.regression.health import guards, unwell
+from heuristics.regression.health import guards
 from heuristics.regression.interval import holm, prediction
-from heuristics.regression.likeness import Difference, differences
-from heuristics.regression.metrics import METRICS, PRIMARY, ROOF, Metric, metric_named
-from heuristics.regression.outcome import Check, Comparison, LeftOut, Outcome, Role, Why
+from heuristics.regression.loose import mapping, words
+from heuristics.regression.metrics import METRICS, ROOF, Metric
+from heuristics.regression.outcome import Check, Comparison, Outcome, Role, Why
 from heuristics.regression.policy import Policy
-from heuristics.regression.session import Session
-from heuristics.vocabulary import Regime
+from heuristics.regression.session import Session, roof_fraction
+from heuristics.vocabulary import Limit, Regime
 
 OTHER_LOAD = 0.2
 """A batch that differs by more than this part is another load."""
@@ -28,21 +29,21 @@ OTHER_LOAD = 0.2
 
 def check(current: Session, records: Sequence[Session], policy: Policy) -> Check:
     """The gate's answer, whatever is lacking: then it cannot tell, and says why."""
-    sessions, left_out = chosen(current, records, policy)
-    primary = _primary(current, sessions, policy)
+    chosen = choose(current, records, policy)
+    sessions, primary = chosen.sessions, chosen.primary
     comparisons = _compared(current, sessions, primary, policy)
     found = Check(
         outcome=Outcome.CANNOT_TELL,
         why=(),
         current=current,
         policy=policy,
-        sessions=tuple(sessions),
+        sessions=sessions,
         primary=primary,
         comparisons=tuple(comparisons),
         flip=flip(current, sessions, policy),
         guards=tuple(guards(current, sessions)),
-        left_out=tuple(left_out),
-        batch=_batch(current, sessions),
+        left_out=chosen.left_out,
+        batch=other_load(current, sessions),
     )
     outcome, why = _outcome(found)
     return replace(found, outcome=outcome, why=why)
@@ -67,48 +68,13 @@ def most_usual(found: Check) -> Session | None:
     return min(known, key=lambda pair: abs(math.log(pair[0]) - centre))[1]
 
 
-def chosen(current: Session, records: Sequence[Session], policy: Policy) -> tuple[list[Session], list[LeftOut]]:
-    """The newest like and healthy sessions, oldest first; and the others, counted by reason."""
-    left: list[LeftOut] = []
-    distinct: dict[str, Session] = {}
-    for record in records:
-        distinct.setdefault(record.data, record)
-    if len(distinct) < len(records):
-        left.append(LeftOut(count=len(records) - len(distinct), reason="told twice"))
-    if distinct.pop(current.data, None) is not None:
-        left.append(LeftOut(count=1, reason="the current session itself"))
-    unlike: dict[tuple[Difference, ...], int] = {}
-    alike = []
-    for session in distinct.values():
-        if apart := tuple(differences(session, current, policy.across)):
-            unlike[apart] = unlike.get(apart, 0) + 1
-        else:
-            alike.append(session)
-    left += [LeftOut(count=count, reason="unlike", differences=apart) for apart, count in unlike.items()]
-    well = [session for session in alike if not unwell(session, alike)]
-    if len(well) < len(alike):
-        left.append(LeftOut(count=len(alike) - len(well), reason="a host that was throttled or shared"))
-    well.sort(key=lambda s: s.created_at or "")
-    if len(well) > policy.latest:
-        left.append(LeftOut(count=len(well) - policy.latest, reason="older"))
-    return well[-policy.latest :], left
-
-
-def _primary(current: Session, sessions: Sequence[Session], policy: Policy) -> Metric | None:
-    """The metric that was asked for, else the first of the usual ones that anybody measured."""
-    if policy.metric is not None:
-        return metric_named(policy.metric)
-    every = (current, *sessions)
-    return next((m for m in PRIMARY if any(s.figure(m.name) is not None for s in every)), None)
-
-
 def _compared(
     current: Session, sessions: Sequence[Session], primary: Metric | None, policy: Policy
 ) -> list[Comparison]:
     """Every metric that a side has, the primary first; those that are only told are corrected for their number."""
     found = []
     for metric in METRICS:
-        logs = [math.log(value) for s in sessions if (value := s.figure(metric.name)) is not None]
+        logs = [math.log(value) for s in sessions if (value := _value(metric, s, current)) is not None]
         if metric is primary or current.figure(metric.name) is not None or logs:
             gates = metric is primary or (metric.name == ROOF and policy.roof_gates)
             found.append(_comparison(metric, Role.GATE if gates else Role.REPORT, current, logs, policy))
@@ -117,6 +83,13 @@ def _compared(
     found = [replace(c, p_holm=adjusted[id(c)]) if id(c) in adjusted else c for c in found]
     found = [_settled(c, policy) if c.p_holm is not None else c for c in found]
     return sorted(found, key=lambda c: c.metric is not primary)
+
+
+def _value(metric: Metric, session: Session, current: Session) -> float | None:
+    """The session's figure; of the roof as a fraction of the current session's peaks, where both state theirs."""
+    if metric.name != ROOF:
+        return session.figure(metric.name)
+    return roof_fraction(session, of=current)
 
 
 def _comparison(metric: Metric, role: Role, current: Session, logs: list[float], policy: Policy) -> Comparison:
@@ -182,27 +155,36 @@ def _outcome(found: Check) -> tuple[Outcome, tuple[Why, ...]]:
     policy, sessions = found.policy, found.sessions
     if found.current.regime is Regime.IDLE:
         return Outcome.CANNOT_TELL, (Why.NO_WORK,)
+    if Limit.STALLED.value in words(mapping(found.current.verdict, "verdict"), "limits"):
+        return Outcome.CANNOT_TELL, (Why.STALLED,)
     if found.guards and not policy.allow_noisy:
         return Outcome.CANNOT_TELL, (Why.SICK_HOST,)
     if len(sessions) < policy.sessions:
         unlike = any(left.differences for left in found.left_out)
         return Outcome.CANNOT_TELL, (Why.UNLIKE if unlike and not sessions else Why.TOO_FEW_SESSIONS,)
-    failed = [c.why for c in found.comparisons if c.role is Role.GATE and c.outcome is Outcome.REGRESSION]
-    if found.flip is not None and policy.flips_gate:
-        failed.append(found.flip.why)
-    if failed:
-        return Outcome.REGRESSION, tuple(failed)
-    gate = next((c for c in found.comparisons if c.metric is found.primary), None)
-    if gate is None:
+    flipped = [found.flip.why] if found.flip is not None and policy.flips_gate else []
+    if found.batch is not None:
+        return (Outcome.REGRESSION, tuple(flipped)) if flipped else (Outcome.CANNOT_TELL, (Why.OTHER_LOAD,))
+    gates = [c for c in found.comparisons if c.role is Role.GATE]
+    primary = next((c for c in gates if c.metric is found.primary), None)
+    faster = primary is not None and primary.outcome is Outcome.IMPROVEMENT
+    failed = [c.why for c in gates if c.outcome is Outcome.REGRESSION and not (faster and c.metric.name == ROOF)]
+    if failed or flipped:
+        return Outcome.REGRESSION, (*failed, *flipped)
+    if primary is None:
         return Outcome.CANNOT_TELL, (Why.MISSING_METRIC,)
-    return gate.outcome, (gate.why,)
+    if found.current.regime is None:
+        return Outcome.CANNOT_TELL, (Why.NO_VERDICT,)
+    if any(c.why is Why.MISSING_METRIC and c.sessions >= policy.sessions for c in gates):
+        return Outcome.CANNOT_TELL, (Why.MISSING_METRIC,)
+    return primary.outcome, (primary.why,)
 
 
-def _batch(current: Session, sessions: Sequence[Session]) -> tuple[float, float] | None:
-    """Mean batch before and now, where they are far apart."""
-    before = [float(value) for s in sessions if (value := s.verdict.get("measured", {}).get("batch"))]
-    now = current.verdict.get("measured", {}).get("batch")
-    if not before or not now:
+def other_load(current: Session, sessions: Sequence[Session]) -> tuple[float, float] | None:
+    """Sequences in a step before, their median, and now, where that is beyond all that was before."""
+    now = current.batch
+    before = [s.batch for s in sessions if s.batch is not None]
+    if now is None or not before:
         return None
-    usual = fmean(before)
-    return (usual, float(now)) if abs(math.log(now / usual)) > math.log1p(OTHER_LOAD) else None
+    within = min(before) / (1.0 + OTHER_LOAD) <= now <= max(before) * (1.0 + OTHER_LOAD)
+    return None if within else (median(before), now)

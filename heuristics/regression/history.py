@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from statistics import median, stdev
 
 from heuristics.regression.change_points import Change, change_points
-from heuristics.regression.gate import chosen
+from heuristics.regression.choosing import choose
 from heuristics.regression.likeness import TRAITS, differences
 from heuristics.regression.metrics import METRICS, PRIMARY, Metric
 from heuristics.regression.policy import Policy
-from heuristics.regression.session import Session
+from heuristics.regression.session import Session, distinct
 from heuristics.vocabulary import Cause, Regime
 
 VERSIONS = frozenset({"engine_version", "driver"})
@@ -89,11 +89,6 @@ class Group:
         return next((trends[metric] for metric in PRIMARY if metric in trends), None)
 
 
-def distinct(sessions: Iterable[Session]) -> list[Session]:
-    """Each once, however often it is told."""
-    return list({(s.data, s.identity.get("workload")): s for s in reversed(list(sessions))}.values())[::-1]
-
-
 def grouped(sessions: Sequence[Session]) -> list[list[Session]]:
     """Alike sessions together, each group oldest first, the groups by their first session.
 
@@ -142,8 +137,8 @@ def _group(sessions: Sequence[Session], metrics: Sequence[Metric], changes: bool
 def _missing(sessions: Sequence[Session]) -> int:
     """For a next session that is like the newest one."""
     policy = Policy()
-    like, _ = chosen(replace(sessions[-1], data=""), sessions, policy)
-    return max(0, policy.sessions - len(like))
+    found = choose(replace(sessions[-1], data=""), sessions, policy)
+    return max(0, policy.sessions - len(found.sessions))
 
 
 def _trend(sessions: Sequence[Session], metric: Metric, changes: bool) -> Trend | None:

@@ -40,6 +40,9 @@ class Why(StrEnum):
     SICK_HOST = "sick_host"
     MISSING_METRIC = "missing_metric"
     NO_WORK = "no_work"
+    STALLED = "stalled"
+    NO_VERDICT = "no_verdict"
+    OTHER_LOAD = "other_load"
     NOT_CONFIRMED = "not_confirmed"
 
 
@@ -103,12 +106,24 @@ class Guard:
     baseline: float | str | None = None
 
 
+class Reason(StrEnum):
+    """Why sessions of a baseline do not count."""
+
+    TWICE = "told twice"
+    CURRENT = "the current session itself"
+    UNLIKE = "unlike"
+    UNWELL = "a host that was throttled or shared"
+    WITHOUT_METRIC = "without the metric"
+    OLDER = "older"
+    BEFORE_A_STEP = "before a step"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """Sessions that do not count, and why: traits in which they are unlike, or a word."""
+    """Sessions that do not count, and why; of unlike ones the traits in which they are."""
 
     count: int
-    reason: str
+    reason: Reason
     differences: tuple[Difference, ...] = ()
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from heuristics.regression.loose import mapping, numbers, positive
 from heuristics.regression.metrics import METRICS, ROOF
 from heuristics.vocabulary import Cause, Regime, Share
 
@@ -59,10 +60,20 @@ class Session:
     health: Health = field(default_factory=Health)
     verdict: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def batch(self) -> float | None:
+        """Sequences in a step, where that was measured."""
+        return positive(mapping(self.verdict, "measured").get("batch"))
+
     def figure(self, metric: str) -> float | None:
         """The session's value of a metric, where it is a positive number, which a ratio needs."""
         found = self.figures.get(metric)
         return found.value if found is not None and found.value > 0.0 else None
+
+
+def distinct(sessions: Iterable[Session]) -> list[Session]:
+    """Each once, however often it is told; under each name that it was given."""
+    return list({(s.data, s.identity.get("workload")): s for s in reversed(list(sessions))}.values())[::-1]
 
 
 def figures_of(measured: Mapping[str, float], samples: Mapping[str, tuple[float, ...]]) -> dict[str, Figure]:
@@ -79,11 +90,34 @@ def figures_of(measured: Mapping[str, float], samples: Mapping[str, tuple[float,
     return found
 
 
+_PEAKS = {"bandwidth_fraction": "bandwidth_bytes_per_s", "compute_fraction": "flops_per_s"}
+
+
+def roof_fraction(session: Session, *, of: Session) -> float | None:
+    """How near a session came to the roofs of another, so that a roof that was stated anew is no change of the job.
+
+    Its fraction of its own roofs where one of the two does not state them.
+    """
+    own = session.figure(ROOF)
+    if own is None:
+        return None
+    mine, theirs = mapping(session.verdict, "roofs"), mapping(of.verdict, "roofs")
+    measured = mapping(session.verdict, "measured")
+    nearest = _nearest(numbers(measured))
+    peaks = [positive(roofs.get(_PEAKS[nearest])) for roofs in (mine, theirs)] if nearest is not None else []
+    if len(peaks) != 2 or peaks[0] is None or peaks[1] is None:
+        return own
+    return own * peaks[0] / peaks[1]
+
+
 def _roof(measured: Mapping[str, float], samples: Mapping[str, tuple[float, ...]]) -> Figure | None:
     """Of both peaks, the fraction of the one that more is used of."""
-    fractions = [name for name in ("bandwidth_fraction", "compute_fraction") if name in measured]
-    if not fractions:
+    nearest = _nearest(measured)
+    if nearest is None:
         return None
-    nearest = max(fractions, key=lambda name: measured[name])
     windows = samples.get(nearest, ())
     return Figure(value=median(windows) if windows else measured[nearest], windows=windows)
+
+
+def _nearest(measured: Mapping[str, float]) -> str | None:
+    return max((name for name in _PEAKS if name in measured), key=lambda name: measured[name], default=None)

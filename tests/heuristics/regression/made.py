@@ -40,6 +40,9 @@ def session(
     measured: Mapping[str, float | None] | None = None,
     identity: Mapping[str, str | None] | None = None,
     batch: float = 8.0,
+    limits: Sequence[str] = (),
+    roofs: Mapping[str, float] | None = None,
+    bytes_per_step: Mapping[str, float] | None = None,
     data: str | None = None,
     day: int = 1,
 ) -> Session:
@@ -53,13 +56,18 @@ def session(
         "compute_fraction": 0.02,
         **(measured or {}),
     }
-    verdict: dict[str, Any] = {"measured": {"batch": batch}}
+    known = {name: value for name, value in found.items() if value is not None}
+    verdict: dict[str, Any] = {
+        "measured": {**known, "batch": batch, **(bytes_per_step or {})},
+        "verdict": {"limits": list(limits)},
+        "roofs": dict(roofs or {}),
+    }
     return Session(
         name=name,
         created_at=f"2026-11-{day:02d}T02:00:00+00:00",
         data=data or name,
         identity={**IDENTITY, **(identity or {})},
-        figures=figures_of({k: v for k, v in found.items() if v is not None}, {}),
+        figures=figures_of(known, {}),
         regime=regime,
         cause=cause,
         confidence=confidence,

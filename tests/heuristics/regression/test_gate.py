@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from heuristics.regression.gate import check, confirmed
 from heuristics.regression.likeness import LENIENT, TRAITS
-from heuristics.regression.outcome import Outcome, Role, Why
+from heuristics.regression.outcome import Outcome, Reason, Role, Why
 from heuristics.regression.policy import FEWEST_SESSIONS, Policy
 from heuristics.regression.session import Health
 from heuristics.vocabulary import Cause, Regime
-from tests.heuristics.regression.made import changed, nights, session
+from tests.heuristics.regression.made import NOISE, changed, nights, session
 
 POLICY = Policy()
 
@@ -108,9 +108,15 @@ def test_no_flip_to_a_regime_that_was_seen_before_or_from_one_that_never_settled
     assert told(session(**latency), changed(nights(), [1, 4, 7], **compute))[0] is Outcome.PASS
 
 
-@pytest.mark.parametrize("regime", [Regime.INCONCLUSIVE, None])
-def test_a_verdict_that_names_no_regime_is_no_flip(regime: Regime | None) -> None:
-    assert told(session(regime=regime, cause=None, confidence=0.0), nights())[0] is Outcome.PASS
+def test_a_verdict_that_names_no_regime_is_no_flip() -> None:
+    assert told(session(regime=Regime.INCONCLUSIVE, cause=None, confidence=0.0), nights())[0] is Outcome.PASS
+
+
+def test_what_was_not_judged_or_stood_still_is_no_pass() -> None:
+    unjudged = session(regime=None, cause=None, confidence=0.0)
+    assert told(unjudged, nights()) == (Outcome.CANNOT_TELL, (Why.NO_VERDICT,))
+    stalled = session(regime=Regime.INCONCLUSIVE, cause=None, limits=["stalled"])
+    assert told(stalled, nights()) == (Outcome.CANNOT_TELL, (Why.STALLED,))
 
 
 def test_idle_sessions_tell_nothing() -> None:
@@ -172,18 +178,20 @@ def test_noise_that_hides_a_slow_down_is_told() -> None:
     assert told(session(slower=0.1), nights(spread=0.1), resolution=2.0)[0] is Outcome.PASS
 
 
-@pytest.mark.parametrize("side", ["current", "baseline"])
-def test_a_missing_metric_is_no_pass(side: str) -> None:
-    without: dict[str, Any] = {"measured": {"time_per_output_token_s": None}}
-    current = session(**(without if side == "current" else {}))
-    sessions = nights(**(without if side == "baseline" else {}))
-    outcome, why = told(current, sessions)
-    assert outcome is Outcome.CANNOT_TELL
-    assert why[0] in {Why.MISSING_METRIC, Why.TOO_FEW_SESSIONS}
-    asked = check(current, sessions, Policy(metric="tokens_per_s"))
+def test_a_missing_metric_is_no_pass() -> None:
+    current = session(measured={"time_per_output_token_s": None})
+    assert told(current, nights()) == (Outcome.CANNOT_TELL, (Why.MISSING_METRIC,))
+    asked = check(current, nights(), Policy(metric="tokens_per_s"))
     assert asked.outcome is Outcome.PASS
     assert asked.primary is not None
     assert asked.primary.name == "tokens_per_s"
+
+
+def test_what_the_sessions_have_gates() -> None:
+    found = check(session(slower=0.2), nights(measured={"time_per_output_token_s": None}), POLICY)
+    assert found.outcome is Outcome.REGRESSION
+    assert found.primary is not None
+    assert found.primary.name == "tokens_per_s"
 
 
 def test_other_metrics_are_told_and_do_not_fail() -> None:
@@ -234,9 +242,88 @@ def test_a_second_session_confirms_or_not() -> None:
     assert found.confirmed_by is good
 
 
-def test_another_load_is_told() -> None:
-    assert check(session(batch=16.0), nights(), POLICY).batch == pytest.approx((8.0, 16.0))
+@pytest.mark.parametrize("slower", [0.0, 0.5, -0.4])
+def test_another_load_tells_nothing_of_the_speed(slower: float) -> None:
+    found = check(session(slower=slower, batch=16.0), nights(), POLICY)
+    assert (found.outcome, found.why) == (Outcome.CANNOT_TELL, (Why.OTHER_LOAD,))
+    assert found.batch == pytest.approx((8.0, 16.0))
     assert check(session(batch=8.4), nights(), POLICY).batch is None
+
+
+def test_another_load_that_changes_the_regime_fails() -> None:
+    flipped = session(batch=128.0, regime=Regime.COMPUTE, cause=Cause.TENSOR)
+    assert told(flipped, nights()) == (Outcome.REGRESSION, (Why.REGIME_FLIP,))
+
+
+def test_a_load_that_always_varied_is_no_other_load() -> None:
+    varied = [session(f"night {i}", batch=4.0 + i, day=1 + i) for i in range(10)]
+    assert check(session(batch=12.0), varied, POLICY).batch is None
+
+
+def test_sessions_from_before_a_step_that_lasted_do_not_count() -> None:
+    """A job that got faster and stayed so: what it was before would hide that it gets slow again."""
+    before = nights(10, spread=0.01)
+    since = [session(f"since {i}", -0.1, spread=0.01, offset=NOISE[i], day=11 + i) for i in range(8)]
+    found = check(session(), [*before, *since], POLICY)
+    assert found.outcome is Outcome.REGRESSION
+    assert len(found.sessions) == 8
+    assert [left.reason for left in found.left_out] == [Reason.BEFORE_A_STEP]
+    few = check(session(), [*before, *since[:4]], POLICY)
+    assert (few.outcome, few.why) == (Outcome.CANNOT_TELL, (Why.TOO_FEW_SESSIONS,))
+
+
+def test_a_host_that_is_held_from_its_first_night_on_is_as_usual() -> None:
+    """An H100 under matrix products is at its power cap always, a desktop's GPU always draws the desktop."""
+    held = Health(throttled=frozenset({"power_cap"}), other_processes=1)
+    for count in range(9):
+        assert check(session(health=held), nights(count, health=held), POLICY).guards == ()
+
+
+def test_guards_are_not_worn_down_night_by_night() -> None:
+    creeping = [session(f"night {i}", health=Health(other_busy_cores=0.1 * i), day=1 + i) for i in range(10)]
+    assert told(session(health=Health(other_busy_cores=1.3)), creeping)[1] == (Why.SICK_HOST,)
+
+
+def test_roofs_that_were_stated_anew_are_no_move_away_from_them() -> None:
+    """Twice the peak is half the fraction, at the same speed."""
+    roofs = {"bandwidth_bytes_per_s": 3.35e12, "flops_per_s": 989e12}
+    doubled = {name: 2.0 * value for name, value in roofs.items()}
+    current = session(measured={"bandwidth_fraction": 0.3}, roofs=doubled)
+    assert told(current, nights(roofs=roofs))[0] is Outcome.PASS
+    away = session(measured={"bandwidth_fraction": 0.3}, roofs=roofs)
+    assert told(away, nights(roofs=roofs))[1] == (Why.FARTHER_FROM_ROOF,)
+
+
+def test_a_faster_job_may_be_farther_from_its_roof() -> None:
+    """Half the weights, and a step that takes 15 % less."""
+    lighter = session(slower=-0.15, measured={"bandwidth_fraction": 0.36})
+    assert told(lighter, nights()) == (Outcome.IMPROVEMENT, (Why.FASTER,))
+
+
+def test_a_figure_that_all_nights_had_and_this_one_lacks_is_no_pass() -> None:
+    without = session(measured={"bandwidth_fraction": None, "compute_fraction": None})
+    assert told(without, nights()) == (Outcome.CANNOT_TELL, (Why.MISSING_METRIC,))
+
+
+def test_weights_and_cache_of_nearly_the_same_bytes_are_no_flip() -> None:
+    even = {"weight_bytes_per_step": 1.0e9, "kv_bytes_per_step": 1.1e9}
+    torn = session(cause=Cause.KV_CACHE, bytes_per_step=even)
+    assert told(torn, nights())[0] is Outcome.PASS
+    clear = session(cause=Cause.KV_CACHE, bytes_per_step={**even, "kv_bytes_per_step": 3e9})
+    assert told(clear, nights())[1] == (Why.CAUSE_FLIP,)
+
+
+def test_sessions_without_the_metric_do_not_crowd_out_those_with_it() -> None:
+    without = [session(f"w {i}", measured={"time_per_output_token_s": None}, day=20) for i in range(30)]
+    assert told(session(slower=0.5), [*nights(12), *without])[0] is Outcome.REGRESSION
+
+
+def test_a_metric_that_few_sessions_have_does_not_gate() -> None:
+    bare: dict[str, Any] = {"measured": {"time_per_output_token_s": None, "step_s": 0.02}}
+    sessions = [*nights(9, **bare), session("one", day=9)]
+    found = check(session(measured={"time_per_output_token_s": None, "step_s": 0.02}), sessions, POLICY)
+    assert found.primary is not None
+    assert (found.primary.name, found.outcome) == ("step_s", Outcome.PASS)
 
 
 @given(st.permutations(range(10)), st.floats(-0.3, 0.3))

@@ -8,9 +8,9 @@ import pytest
 
 from collectors.verdict_json import session_of
 from heuristics.regression.change_points import Kind
-from heuristics.regression.history import Group, distinct, history
+from heuristics.regression.history import Group, history
 from heuristics.regression.metrics import metric_named
-from heuristics.regression.session import Session
+from heuristics.regression.session import Session, distinct
 from tests.make.nights import nights, upgraded
 
 
