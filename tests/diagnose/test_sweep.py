@@ -72,7 +72,7 @@ def test_levels_batches_and_verdicts_come_out(folder: Path) -> None:
         assert not level["capped"]
     assert found["verdict"]["regime"] == "memory"
     assert found["subject"]["engine"] == "vLLM"
-    assert found["subject"]["workload"] == "sweep 1,2,4,8 x (64 + 32 tokens)"
+    assert found["subject"]["workload"] == "sweep 1,2,4,8 x (64 + 24 tokens)"
     assert set(found["samples"]) == {"time_per_output_token_s", "time_to_first_token_s", "tokens_per_s"}
     assert found["samples"]["time_per_output_token_s"][0] >= fixed_s
     assert {"time_per_output_token_s", "time_to_first_token_s", "tokens_per_s"} <= set(found["measured"])
