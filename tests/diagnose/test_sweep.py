@@ -74,7 +74,7 @@ def test_levels_batches_and_verdicts_come_out(folder: Path) -> None:
     assert found["subject"]["engine"] == "vLLM"
     assert found["subject"]["workload"] == "sweep 1,2,4,8 x (64 + 24 tokens)"
     assert set(found["samples"]) == {"time_per_output_token_s", "time_to_first_token_s", "tokens_per_s"}
-    assert found["samples"]["time_per_output_token_s"][0] >= fixed_s
+    assert found["samples"]["time_per_output_token_s"][0] >= 0.95 * fixed_s
     assert {"time_per_output_token_s", "time_to_first_token_s", "tokens_per_s"} <= set(found["measured"])
     assert found["sweep"]["prompt_tokens"] == 64
     assert found["sweep"]["client_cpu_s"] > 0.0
