@@ -22,7 +22,7 @@ from tests.heuristics.batch_simulation import recovered
 from tests.heuristics.batch_simulator import DOUBLINGS, FAMILIES
 from tests.heuristics.cases import H100, LLAMA_8B, serving
 
-RUNS, FEWER = 300, 120
+RUNS, FEWER = 1000, 120
 """A thousand runs each stand in docs/roofline.md."""
 
 

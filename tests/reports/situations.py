@@ -123,7 +123,8 @@ SITUATIONS: Mapping[str, Callable[[], Check | PairedCheck]] = {
     "too_few": lambda: checked(session(slower=0.12), nights(3)),
     "first_night": lambda: checked(session(), []),
     "few_have_the_metric": lambda: checked(
-        records=[*nights(4), *(session(n, without=("time_per_output_token_s",)) for n in range(5, 11))]
+        records=[*nights(4), *(session(n, without=("time_per_output_token_s",)) for n in range(5, 11))],
+        metric="time_per_output_token_s",
     ),
     "unlike": _unlike,
     "unlike_and_unstated": lambda: checked(session(identity={"workload": None, "measured_by": "sweep"})),
@@ -138,6 +139,13 @@ SITUATIONS: Mapping[str, Callable[[], Check | PairedCheck]] = {
     "unknown_metric": lambda: checked(metric="tokens_per_fortnight"),
     "no_metric": lambda: checked(session(figures={}), [session(n, figures={}) for n in range(1, 11)]),
     "idle": lambda: checked(session(regime=Regime.IDLE, cause=None, figures={})),
+    "stalled": lambda: checked(
+        session(regime=Regime.INCONCLUSIVE, cause=None, verdict={"verdict": {"limits": ["stalled"]}})
+    ),
+    "not_judged": lambda: checked(session(regime=None, cause=None, confidence=0.0)),
+    "since_a_step": lambda: checked(
+        session(12), [session(n, 0.0 if n < 8 else -0.1, data=f"night {n}") for n in range(1, 11)]
+    ),
     "another_load": lambda: checked(session(slower=0.4, batch=16.0)),
     "drift": lambda: checked(session(12, 0.05), [session(n, 0.005 * n) for n in range(1, 11)]),
     "confirmed": lambda: confirmed(checked(SLOW), checked(session(12, 0.11))),
