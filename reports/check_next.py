@@ -149,11 +149,8 @@ def _unlike(check: Check, baseline: str) -> Iterator[Step]:
 
 
 def _across(check: Check, baseline: str, reason: str) -> Iterator[Step]:
-    """For the largest group of unlike sessions: traits that are not stated are to be stated, others may differ."""
-    groups = [left for left in check.left_out if left.differences]
-    if not groups:
-        return
-    apart = max(groups, key=lambda left: left.count).differences
+    """For the unlike sessions that are nearest: traits that are not stated are to be stated, others may differ."""
+    apart = check.nearly_alike
     for trait in (d for d in apart if _unstated(d)):
         option = _STATED.get(trait.trait)
         with_ = f", with {option}" if option else ""
@@ -162,10 +159,17 @@ def _across(check: Check, baseline: str, reason: str) -> Iterator[Step]:
     differing = [d.trait for d in apart if not _unstated(d)]
     if "measured_by" in differing:
         yield Step(text="measure both the same way: a profiler slows what it looks at, a load is part of the result")
-    differing = [trait for trait in differing if trait != "measured_by"]
-    if differing:
-        options = " ".join(f"--across {trait}" for trait in differing)
-        yield Step(text=reason, command=f"diagnose check {_file(check)} --baseline {baseline} {options}")
+    other = next((d.baseline for d in apart if d.trait == "workload" and d.baseline is not None), None)
+    if other is not None:
+        yield Step(
+            text="there is another workload; if that one is meant",
+            command=f"diagnose check {_file(check)} --baseline {baseline} --workload {_quoted(other)}",
+        )
+        return
+    options = "".join(f" --across {trait}" for trait in differing if trait != "measured_by")
+    if options:
+        command = f"diagnose check {_file(check)} --baseline {baseline}{_workload(check)}{options}"
+        yield Step(text=reason, command=command)
 
 
 def _unstated(apart: Difference) -> bool:
@@ -260,9 +264,17 @@ def gating(check: Check) -> Comparison | None:
 
 
 def _add(check: Check, baseline: str) -> str:
-    workload = check.current.identity.get("workload")
-    named = f" --workload {shlex.quote(plain(outside(workload)))}" if workload else " --workload NAME"
+    named = _workload(check) or " --workload NAME"
     return f"diagnose baseline add {_file(check)} --baseline {baseline}{named}"
+
+
+def _workload(check: Check) -> str:
+    workload = check.current.identity.get("workload")
+    return f" --workload {_quoted(workload)}" if workload else ""
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(plain(outside(text)))
 
 
 def _file(check: Check) -> str:

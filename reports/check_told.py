@@ -113,8 +113,8 @@ def _lacking(why: Why, check: Check, gate: Comparison | None) -> str:
         since = any(left.reason is Reason.BEFORE_A_STEP for left in check.left_out)
         return f"{len(check.sessions)} of {wanted} like sessions{' since the level changed' if since else ''}"
     if why is Why.UNLIKE:
-        largest = max((left for left in check.left_out if left.differences), key=lambda left: left.count).differences
-        return f"no like session: {difference(largest[0])}{_more(len(largest) - 1)}"
+        apart = check.nearly_alike
+        return f"no like session: {difference(apart[0])}{_more(len(apart) - 1)}"
     if why is Why.TOO_NOISY and gate is not None and gate.visible is not None:
         return f"{gate.metric.label} is too noisy: a slow-down of {percent(gate.visible)} could hide"
     if why is Why.SICK_HOST:

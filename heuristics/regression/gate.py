@@ -159,6 +159,8 @@ def _outcome(found: Check) -> tuple[Outcome, tuple[Why, ...]]:
         return Outcome.CANNOT_TELL, (Why.STALLED,)
     if found.guards and not policy.allow_noisy:
         return Outcome.CANNOT_TELL, (Why.SICK_HOST,)
+    if found.primary is None or (not sessions and found.current.figure(found.primary.name) is None):
+        return Outcome.CANNOT_TELL, (Why.MISSING_METRIC,)
     if len(sessions) < policy.sessions:
         unlike = any(left.differences for left in found.left_out)
         return Outcome.CANNOT_TELL, (Why.UNLIKE if unlike and not sessions else Why.TOO_FEW_SESSIONS,)
@@ -171,8 +173,7 @@ def _outcome(found: Check) -> tuple[Outcome, tuple[Why, ...]]:
     failed = [c.why for c in gates if c.outcome is Outcome.REGRESSION and not (faster and c.metric.name == ROOF)]
     if failed or flipped:
         return Outcome.REGRESSION, (*failed, *flipped)
-    if primary is None:
-        return Outcome.CANNOT_TELL, (Why.MISSING_METRIC,)
+    assert primary is not None
     if found.current.regime is None:
         return Outcome.CANNOT_TELL, (Why.NO_VERDICT,)
     if any(c.why is Why.MISSING_METRIC and c.sessions >= policy.sessions for c in gates):

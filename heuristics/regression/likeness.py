@@ -36,11 +36,15 @@ class Difference:
 
 
 def differences(baseline: Session, current: Session, across: frozenset[str] = frozenset()) -> list[Difference]:
-    """The traits in which two sessions are not alike, without those that may differ."""
-    found = []
+    """The traits in which two sessions are not alike, without those that may differ.
+
+    Another part is told once: that the list of devices then differs too says no more.
+    """
+    found: list[Difference] = []
     for trait in TRAITS:
         before, now = baseline.identity.get(trait), current.identity.get(trait)
         unknown = trait in LENIENT and (before is None or now is None)
-        if trait not in across and before != now and not unknown:
+        implied = trait == "devices" and ("gpu" in across or any(d.trait == "gpu" for d in found))
+        if trait not in across and before != now and not unknown and not implied:
             found.append(Difference(trait=trait, baseline=before, current=now))
     return found

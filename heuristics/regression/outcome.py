@@ -146,4 +146,15 @@ class Check:
     """Sequences in a step before and now, where the load was another one."""
     confirmed_by: Check | None = None
     """A second session, measured because the first looked like a regression."""
+
+    @property
+    def nearly_alike(self) -> tuple[Difference, ...]:
+        """In what the unlike sessions that are nearest differ: of the same workload, in the fewest traits, the most."""
+        groups = [left for left in self.left_out if left.differences]
+
+        def far(left: LeftOut) -> tuple[bool, int, int]:
+            return any(d.trait == "workload" for d in left.differences), len(left.differences), -left.count
+
+        return min(groups, key=far).differences if groups else ()
+
     warnings: tuple[str, ...] = field(default=())

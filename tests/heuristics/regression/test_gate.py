@@ -80,6 +80,27 @@ def test_what_one_side_does_not_state(trait: str) -> None:
     assert outcome is (Outcome.REGRESSION if trait in LENIENT else Outcome.CANNOT_TELL)
 
 
+def test_the_nearest_of_the_unlike_sessions_are_told() -> None:
+    """An upgraded engine, beside many sessions of another workload."""
+    upgraded = session(identity={"engine_version": "0.33.0"})
+    others = [session(f"other {i}", identity={"workload": "prefill"}) for i in range(20)]
+    found = check(upgraded, [*nights(), *others], POLICY)
+    assert [d.trait for d in found.nearly_alike] == ["engine_version"]
+
+
+def test_another_part_is_told_once() -> None:
+    other = {"gpu": "NVIDIA A100", "devices": "1 x NVIDIA A100"}
+    found = check(session(slower=0.5, identity=other), nights(), POLICY)
+    assert [d.trait for d in found.nearly_alike] == ["gpu"]
+    assert told(session(slower=0.5, identity=other), nights(), across=frozenset({"gpu"}))[0] is Outcome.REGRESSION
+
+
+def test_sessions_without_any_speed_say_so_from_the_first_night_on() -> None:
+    bare = dict.fromkeys(("time_per_output_token_s", "tokens_per_s"))
+    for count in (0, 3, 10):
+        assert told(session(measured=bare), nights(count, measured=bare))[1] == (Why.MISSING_METRIC,)
+
+
 def test_some_unlike_ones_are_left_out_and_counted() -> None:
     mixed = nights(9) + nights(4, identity={"gpu": "NVIDIA A100"})
     mixed = [s if i < 9 else session(f"other {i}", 1.0, identity={"gpu": "NVIDIA A100"}) for i, s in enumerate(mixed)]
