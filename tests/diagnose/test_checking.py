@@ -190,12 +190,12 @@ def test_options_that_make_no_sense(options: dict[str, Any], wrong: str, tmp_pat
 
 
 def test_a_dump_is_judged_first(tmp_path: Path, nights: str) -> None:
-    """A recording or a trace may stand in place of a verdict; here nothing like it is in the baseline."""
+    """A recording or a trace may stand in place of a verdict; this log tells no speed at all."""
     path = tmp_path / "dmon.log"
     path.write_text(dmon([Reading(sm=90.0, memory=60.0)] * 10), encoding="utf-8")
     found = check(path, baseline=nights)
     assert found.outcome == "cannot_tell"
-    assert found.check.why == (Why.UNLIKE,)
+    assert found.check.why == (Why.MISSING_METRIC,)
 
 
 def test_a_provisional_verdict_is_no_session(tmp_path: Path, nights: str) -> None:

@@ -27,6 +27,11 @@ def test_a_slow_down_of_a_tenth_is_found_after_eight_sessions(host: str, least: 
     assert nights(Night(host, 0.015, 8, 0.10), NIGHTS).of(R) >= least
 
 
+def test_a_job_that_got_faster_half_way_is_held_to_its_new_speed() -> None:
+    assert nights(Night("stepping", 0.015, 20, 0.10), NIGHTS).of(R) >= 0.95
+    assert nights(Night("stepping", 0.015, 20), NIGHTS).of(R) <= 0.01
+
+
 @pytest.mark.parametrize("host", ["normal", "heavy tails"])
 def test_seven_sessions_fail_nothing(host: str) -> None:
     assert nights(Night(host, 0.015, 7, 0.50), 200).of(Outcome.CANNOT_TELL) == 1.0
