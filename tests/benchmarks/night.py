@@ -61,7 +61,7 @@ def served(server: str, model: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--port", port, "--threads", 2, "--parallel", 16, "--ctx-size", 8192, "--metrics"]
+    options = ["--port", port, "--threads", 1, "--parallel", 16, "--ctx-size", 8192, "--metrics"]
     process = subprocess.Popen(
         [server, "-m", model, *map(str, options)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
