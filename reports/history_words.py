@@ -10,7 +10,7 @@ from typing import NamedTuple
 from heuristics.regression.change_points import Change, Kind
 from heuristics.regression.history import Event, Group, Stretch, Trend
 from heuristics.regression.likeness import TRAITS
-from heuristics.regression.metrics import Metric
+from heuristics.regression.metrics import PRIMARY, Metric
 from heuristics.regression.policy import FEWEST_SESSIONS
 from heuristics.regression.session import Session
 from reports.words import FORMATS, percent, printable
@@ -84,6 +84,8 @@ def moment(session: Session, group: Group) -> str:
 
 def ready(group: Group) -> str:
     """Whether the gate has enough to answer."""
+    if not any(trend.metric in PRIMARY for trend in group.trends):
+        return "no speed that the gate could compare"
     if not group.missing:
         return "enough for the gate"
     versions = " of its versions" if group.events else ""

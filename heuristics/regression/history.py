@@ -138,7 +138,7 @@ def _missing(sessions: Sequence[Session]) -> int:
     """For a next session that is like the newest one."""
     policy = Policy()
     found = choose(replace(sessions[-1], data=""), sessions, policy)
-    return max(0, policy.sessions - len(found.sessions))
+    return policy.sessions if found.primary is None else max(0, policy.sessions - len(found.sessions))
 
 
 def _trend(sessions: Sequence[Session], metric: Metric, changes: bool) -> Trend | None:
