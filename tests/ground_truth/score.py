@@ -9,8 +9,10 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from heuristics.simplex import Ceilings
 from heuristics.vocabulary import Regime
 from tests.ground_truth.naive import NAIVE
+from tests.ground_truth.registry import WORKLOADS
 from tests.ground_truth.sources import ON_CPU, SUBSETS, cases, judged
 from tests.ground_truth.truth import SHARES, Truth, truth_of
 
@@ -60,16 +62,16 @@ def machines() -> Iterator[tuple[str, Path, dict[str, Any]]]:
         yield path.parent.name, path.parent, json.loads(path.read_text())
 
 
-def answers() -> Iterator[Answer]:
-    """Every verdict on every capture from every set of sources, and every naive reading."""
+def answers(family: str | None = None, ceilings: Ceilings | None = None) -> Iterator[Answer]:
+    """Every verdict on every capture, or on those of a family, from every set of sources, and every naive reading."""
     for machine, folder, manifest in machines():
         on_cpu = bool(manifest["machine"].get("threads"))
         for name, capture in manifest["workloads"].items():
             truth = truth_of(name, capture) if "alone" in capture else None
-            if truth is None:
+            if truth is None or family not in (None, WORKLOADS[name].family):
                 continue
             for reading, sources in (ON_CPU if on_cpu else SUBSETS).items():
-                found = judged(folder / name, capture, sources, manifest)
+                found = judged(folder / name, capture, sources, manifest, ceilings)
                 if found is None:
                     continue
                 verdict = found.verdict
