@@ -1,9 +1,9 @@
 """How often labels are right on workloads that no constant was fitted to. ``python -m tests.ground_truth.held_out``.
 
 For each family of workloads the achievable ceilings and the widths of all bounds are fitted to the other families, and
-its captures are judged with them. ``widths by the rule`` changes those that are clearly better on what they have not
-seen, as ``widths.py`` does; ``likeliest`` takes every width at its likeliest, however little the captures say of it. The
-rules themselves were corrected on these captures and cannot be taken back.
+its captures are judged with them. *Widths by the rule* changes those that are clearly better on what they have not
+seen, as ``widths.py`` does; *every width at its likeliest* takes it, however little the captures say of it. The rules
+of the signals were corrected on these captures as well, and that cannot be taken back.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import numpy as np
 
 from heuristics.simplex import Ceilings
 from tests.ground_truth import ceilings
+from tests.ground_truth.answers import Answer, answers
 from tests.ground_truth.naive import NAIVE
 from tests.ground_truth.registry import WORKLOADS
-from tests.ground_truth.score import Answer, answers, rates, table
+from tests.ground_truth.score import rates
+from tests.ground_truth.tables import table
 from tests.ground_truth.widths import CLEARLY_BETTER, CONSTANTS, Constant, Fit, choose, fit
 
 Widths = Mapping[Constant, float]

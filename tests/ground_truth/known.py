@@ -28,6 +28,9 @@ BURDEN_ERROR = 0.25
 """Of a part that a burden shows, in parts of it: 0.65 and 0.68 of two products that run at the rate of the fastest one,
 0.86 of a prompt whose products take 0.67 of its time."""
 
+CACHE_BYTES = 50e6
+"""The H100's second level; a CPU's last is in its capture."""
+
 FAR_FROM_THE_RIDGE = 2.0
 """Bytes that take so many times as long as the FLOPs bind alone."""
 
@@ -73,11 +76,10 @@ class Known:
         return float(held.min()), float(held.max())
 
 
-def known_of(name: str, manifest: Mapping[str, Any], *, watched: bool, cache_bytes: float = 0.0) -> Known | None:
+def known_of(name: str, manifest: Mapping[str, Any], *, watched: bool) -> Known | None:
     """What is known of a workload's shares while it ran alone, or while it was watched; None where nothing is.
 
     A host's steps vary from minute to minute; what it adds is counted against the step of the window in question.
-    ``cache_bytes``: work that fits the last-level cache is not held against the rate of a copy.
     """
     capture = manifest["workloads"][name]
     truth = truth_of(name, capture)
@@ -89,15 +91,15 @@ def known_of(name: str, manifest: Mapping[str, Any], *, watched: bool, cache_byt
         twin = manifest["workloads"][TWINS[name]]
         parts = truth_of(TWINS[name], twin)
         assert parts is not None
-        return _point(parts.parts, twin, manifest, min(1.0, twin["alone"]["step_s"] / step_s), cache_bytes)
+        return _point(parts.parts, twin, manifest, min(1.0, twin["alone"]["step_s"] / step_s))
     if relief is not None:
         least = 1.0 - relief["step_s"] / step_s if relief["factor"] == 0.0 else truth.parts["latency"]
         return Known(within={Share.LATENCY: Within(low=least)})
-    most = at_most_latency(capture, manifest, cache_bytes)
+    most = at_most_latency(capture, manifest)
     if most is not None and truth.parts["latency"] > most + PART_ERROR:
         sides = {s: Within(low=truth.parts[s.value]) for s in (Share.MEMORY, Share.COMPUTE)}
         return Known(within=sides | {Share.LATENCY: Within(high=most)})
-    return _point(truth.parts, capture, manifest, 1.0, cache_bytes)
+    return _point(truth.parts, capture, manifest, 1.0)
 
 
 def _point(
@@ -105,10 +107,9 @@ def _point(
     capture: Mapping[str, Any],
     manifest: Mapping[str, Any],
     at_work: float,
-    cache_bytes: float,
 ) -> Known:
     """Both parts of a step, of which the device has something to do for ``at_work`` of the time."""
-    needed = roof_parts(capture, manifest, cache_bytes)
+    needed = roof_parts(capture, manifest)
     memory, compute = [parts["memory"]], at_work * parts["compute"]
     if needed is not None and needed[0] >= FAR_FROM_THE_RIDGE * needed[1]:
         memory.append(min(1.0, needed[0]))
@@ -121,18 +122,19 @@ def _point(
 
 
 def roof_parts(
-    capture: Mapping[str, Any], manifest: Mapping[str, Any], cache_bytes: float = 0.0
+    capture: Mapping[str, Any], manifest: Mapping[str, Any], *, from_cache: bool = False
 ) -> tuple[float, float] | None:
     """The parts of a step that its bytes, and its FLOPs, need at the rates reached in the same run.
 
-    None where those rates are not its own: another dtype, weights that are unpacked, bytes that a cache serves.
+    None where those rates are not its own: another dtype, weights that are unpacked, and, unless they are asked for,
+    bytes that a cache serves, which need at most as long.
     """
     built = capture["built"]
     reached = manifest["runs"][capture["run"]]["ceilings"] if "run" in capture else manifest["ceilings"]
     usual = "fp32" if manifest["machine"].get("threads") else "bf16"
     if not built.get("flops") or built.get("dtype") != usual or float(built.get("weight_bits") or 16.0) < 8.0:
         return None
-    if built["bytes"] <= cache_bytes:
+    if not from_cache and built["bytes"] <= float(manifest["machine"].get("last_level_cache_bytes") or CACHE_BYTES):
         return None
     step_s = capture["alone"]["step_s"]
     return (
@@ -141,9 +143,9 @@ def roof_parts(
     )
 
 
-def at_most_latency(capture: Mapping[str, Any], manifest: Mapping[str, Any], cache_bytes: float) -> float | None:
+def at_most_latency(capture: Mapping[str, Any], manifest: Mapping[str, Any]) -> float | None:
     """What the needed bytes or FLOPs leave of a step, whichever take longer; None where that is not known."""
-    parts = roof_parts(capture, manifest, cache_bytes)
+    parts = roof_parts(capture, manifest)
     return None if parts is None else max(0.0, 1.0 - max(parts))
 
 

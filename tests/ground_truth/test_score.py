@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.ground_truth.answers import Answer, answers
 from tests.ground_truth.naive import NAIVE
-from tests.ground_truth.score import Answer, answers, interval
+from tests.ground_truth.tables import interval
 
 OUR_OWN = ("dmon", "query", "nvml", "gpm", "trace", "numbers", "gpm + trace", "gpm + numbers", "all")
 

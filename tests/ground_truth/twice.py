@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from heuristics.case import Case
+from tests.ground_truth.answers import machines
 from tests.ground_truth.known import gaps_at_own_speed
-from tests.ground_truth.score import machines
 from tests.ground_truth.sources import cases
 
 STREAMING = (

@@ -42,10 +42,11 @@ from heuristics.signals import (
 )
 from heuristics.simplex import Prior, triangle
 from heuristics.vocabulary import Relation, Share
+from tests.ground_truth.answers import machines
 from tests.ground_truth.known import Known, known_of
 from tests.ground_truth.registry import WORKLOADS
-from tests.ground_truth.score import machines, table
 from tests.ground_truth.sources import cases
+from tests.ground_truth.tables import table
 from tests.ground_truth.twice import twice
 
 GRID = np.round(np.geomspace(0.03, 0.8, 22), 3)
@@ -55,9 +56,6 @@ STRAINED = 0.01
 LEAST_FAMILIES = 4
 CLEAR_GAIN, CLEAR_ERRORS = 0.02, 2.0
 """Nats a capture, and standard errors over families, by which the fit has to be better on what it has not seen."""
-
-CACHE_BYTES = 50e6
-"""The H100's second level, and a CPU's last where its capture does not state it."""
 
 
 def _any(claim: Claim) -> bool:
@@ -135,12 +133,8 @@ CONSTANTS: tuple[Constant, ...] = (
     ),
     Constant(name="WIDTH", homes=(sm_activity,), signals=(sm_activity,), reading=("gpm",)),
     Constant(name="WIDTH", homes=(kernel_timeline,), signals=(kernel_timeline,), reading=("trace",)),
-    Constant(
-        name="WIDTH", homes=(kernel_speed_of_light,), signals=(kernel_speed_of_light,), reading=("ncu", "trace")
-    ),
-    Constant(
-        name="SM_WIDTH", homes=(time_fractions,), signals=(time_fractions,), reading=("nvml",), claims=_latency
-    ),
+    Constant(name="WIDTH", homes=(kernel_speed_of_light,), signals=(kernel_speed_of_light,), reading=("ncu", "trace")),
+    Constant(name="SM_WIDTH", homes=(time_fractions,), signals=(time_fractions,), reading=("nvml",), claims=_latency),
     Constant(
         name="MEMORY_WIDTH",
         homes=(time_fractions,),
@@ -157,9 +151,7 @@ CONSTANTS: tuple[Constant, ...] = (
     ),
     Constant(name="WIDTH", homes=(power_and_clocks,), signals=(power_and_clocks,), reading=("nvml",)),
     Constant(name="WIDTH", homes=(link_traffic,), signals=(link_traffic,), reading=("nvml",)),
-    Constant(
-        name="ASLEEP_WIDTH", homes=(host_time,), signals=(host_time,), reading=("gpm",), claims=_latency
-    ),
+    Constant(name="ASLEEP_WIDTH", homes=(host_time,), signals=(host_time,), reading=("gpm",), claims=_latency),
     Constant(
         name="CACHED_WIDTH",
         homes=(bandwidth_saturation,),
@@ -225,23 +217,23 @@ class Choice:
         if self.families < LEAST_FAMILIES:
             return "too few families"
         if self.width <= GRID[0]:
-            return "never too small: no likeliest width"
+            return THE_LEAST
         if self.gain > CLEAR_GAIN and self.gain > CLEAR_ERRORS * self.error:
             return CLEARLY_BETTER
         return "not clearly better"
 
 
 CLEARLY_BETTER = "clearly better"
+THE_LEAST = "the least that is tried: no estimate"
 
 
 def rows_of(constant: Constant) -> Iterator[Row]:
     """Every claim with this width on a capture whose shares are known."""
     for _, folder, manifest in machines():
-        cache = float(manifest["machine"].get("last_level_cache_bytes") or CACHE_BYTES)
         for name, capture in manifest["workloads"].items():
             if "alone" not in capture:
                 continue
-            known = known_of(name, manifest, watched=set(constant.reading) <= {"gpm", "nvml"}, cache_bytes=cache)
+            known = known_of(name, manifest, watched=set(constant.reading) <= {"gpm", "nvml"})
             if known is None:
                 continue
             for case in cases(folder / name, capture, constant.reading, manifest):
@@ -294,9 +286,7 @@ def fit(constant: Constant) -> Fit:
     """All rows of a constant under all widths."""
     rows = tuple(rows_of(constant))
     widths = [*GRID.tolist(), constant.value]
-    return Fit(
-        constant=constant, rows=rows, scores=np.array([[score(row, width) for width in widths] for row in rows])
-    )
+    return Fit(constant=constant, rows=rows, scores=np.array([[score(row, width) for width in widths] for row in rows]))
 
 
 def choose(scores: Array, families: Sequence[str]) -> Choice:
@@ -324,6 +314,7 @@ def choose(scores: Array, families: Sequence[str]) -> Choice:
 
 HEAD = (
     "constant",
+    "claims",
     "captures",
     "families",
     "strained",
@@ -348,6 +339,7 @@ def main() -> None:
             [
                 f"`{constant.title}`",
                 str(len(found.rows)),
+                str(len({row.workload for row in found.rows})),
                 str(choice.families),
                 str(sum(b > STRAINED for b in far)),
                 f"{max(far):.2f}",
