@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.ground_truth.answers import Answer, answers
 from tests.ground_truth.naive import NAIVE
+from tests.ground_truth.score import confusion, rates
+from tests.ground_truth.shares import gaps, share_errors
 from tests.ground_truth.tables import interval
 
 OUR_OWN = ("dmon", "query", "nvml", "gpm", "trace", "numbers", "gpm + trace", "gpm + numbers", "all")
@@ -71,3 +75,36 @@ def test_the_corners_on_a_cpu_are_all_told(everywhere: list[Answer]) -> None:
     assert len(found) >= 6
     assert {a.truth.regime for a in found} == {"memory", "compute", "latency"}
     assert all(a.right for a in found), [(a.workload, a.regime) for a in found if not a.right]
+
+
+def test_latency_is_the_timelines_where_the_device_waits(every: list[Answer]) -> None:
+    """Gaps at the job's own speed, and what its kernels lose to their roofs."""
+    head, *rows = gaps(every)
+    assert len(rows) >= 8
+    apart = {row[0]: float(row[head.index("apart")]) for row in rows}
+    assert {name: off for name, off in apart.items() if abs(off) > 0.10} == {}
+
+
+@pytest.mark.parametrize("reading", ["gpm", "numbers", "gpm + numbers", "all"])
+def test_shares_are_where_interventions_put_them(every: list[Answer], reading: str) -> None:
+    head, *rows = share_errors(of(every, reading))
+    (row,) = rows
+    shown = dict(zip(head, row, strict=True))
+    count = shown["captures"]
+    assert int(count) >= 25
+    assert shown["latency within 0.10"].startswith(f"{count} of {count} ")
+
+
+def test_every_rate_has_its_interval(every: list[Answer]) -> None:
+    head, *rows = rates(every)
+    for row in rows:
+        shown = dict(zip(head, row, strict=True))
+        for name in ("right of all with a regime", "right of named", "names none", "sure and wrong"):
+            assert re.fullmatch(r"\d+ of \d+ \(\d\.\d\d to \d\.\d\d\)", shown[name]), name
+
+
+@pytest.mark.parametrize("reading", OUR_OWN)
+def test_every_capture_stands_once_in_the_confusion(every: list[Answer], reading: str) -> None:
+    head, *rows = confusion(every, reading)
+    assert sum(int(cell) for row in rows for cell in row[1:]) == len(of(every, reading))
+    assert len(head) == len(rows[0])
