@@ -8,7 +8,7 @@ of the signals were corrected on these captures as well, and that cannot be take
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import product
 from unittest import mock
@@ -69,19 +69,35 @@ def held_out(fits: list[Fit], ceilings_without: Mapping[str, Ceilings], *, by_th
             yield from (a for a in answers(family, without) if a.reading not in NAIVE)
 
 
+def compared(as_it_is: Sequence[Answer], by_rule: Sequence[Answer], likeliest: Sequence[Answer]) -> Iterator[list[str]]:
+    """A row a reading: with the constants as they are, and with those fitted without the family in question."""
+    yield ["reading", "constants", "right of all with a regime", "right of named", "sure and wrong", "Brier"]
+    sets = {"as they are": as_it_is, "held out": by_rule, "held out, widths likeliest": likeliest}
+    for reading in dict.fromkeys(a.reading for a in as_it_is):
+        for name, every in sets.items():
+            head, row = rates([a for a in every if a.reading == reading])
+            shown = dict(zip(head, row, strict=True))
+            figures = [shown[column] for column in ("right of all with a regime", "right of named")]
+            yield [reading, name, *figures, shown["sure and wrong"], shown["Brier"]]
+
+
 def main() -> None:
     """Fit without each family, judge it, print."""
     fits, without = [fit(constant) for constant in CONSTANTS], fitted_ceilings()
-    print("left out: the ceilings of bandwidth and arithmetic, and what the rule changes\n")
+    print("left out: the ceilings of bandwidth and arithmetic that are best on the others, and what the rule changes\n")
     for family, found in sorted(without.items()):
         changed = ", ".join(f"{c.title} {w:.2f}" for c, w in fitted_widths(fits, family, by_the_rule=True).items())
         b, a = found.bandwidth, found.arithmetic
-        print(f"{family:14s} {b.mean:.2f} ± {b.deviation:.2f}, {a.mean:.2f} ± {a.deviation:.2f}  {changed}")
-    for title, by_the_rule in (("widths by the rule", True), ("every width at its likeliest", False)):
-        every = list(held_out(fits, without, by_the_rule=by_the_rule))
-        for machine in sorted({a.machine for a in every}):
-            mine = [a for a in every if a.machine == machine]
-            print(f"\n{machine}, held out, {title}:\n\n{table(rates(mine))}")
+        print(
+            f"{family:14s} {b.mean:.2f} ± {b.deviation:.2f}, {a.mean:.2f} ± {a.deviation:.2f}  {changed or 'nothing'}"
+        )
+    three = [
+        [a for a in answers() if a.reading not in NAIVE],
+        *(list(held_out(fits, without, by_the_rule=by_the_rule)) for by_the_rule in (True, False)),
+    ]
+    for machine in dict.fromkeys(a.machine for a in three[0]):
+        mine = [[a for a in every if a.machine == machine] for every in three]
+        print(f"\n{machine}:\n\n{table(compared(*mine))}")
 
 
 if __name__ == "__main__":

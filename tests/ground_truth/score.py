@@ -86,23 +86,30 @@ def all_answers(every: Sequence[Answer]) -> Iterator[list[str]]:
         yield [a.workload, a.truth.regime, a.reading, a.regime or "", stated, own]
 
 
+def tables(every: Sequence[Answer]) -> Iterator[tuple[str, str]]:
+    """Name and Markdown of each table on the answers of one machine."""
+    own = [a for a in every if a.reading not in NAIVE]
+    yield "rates", table(rates(every))
+    yield "answers from all sources together", table(confusion(every, "all"))
+    yield "stated confidence and what came of it", table(calibration(own))
+    yield "how far shares are off", table(share_errors(own))
+    yield "shares from all sources together", table(shares(every, "all"))
+    waits = list(gaps(every))
+    if len(waits) > 1:
+        yield "latency where it is gaps", table(waits)
+
+
 def main() -> None:
     """All tables, machine by machine."""
     every = list(answers())
     for machine in dict.fromkeys(a.machine for a in every):
         mine = [a for a in every if a.machine == machine]
-        own = [a for a in mine if a.reading not in NAIVE]
-        print(f"## {machine}\n\n{table(rates(mine))}\n")
-        print(f"Answers from all sources together:\n\n{table(confusion(mine, 'all'))}\n")
-        print(f"Stated confidence and what came of it:\n\n{table(calibration(own))}\n")
-        print(f"How far shares are off:\n\n{table(share_errors(own))}\n")
-        print(f"{table(shares(mine, 'all'))}\n")
-        if (waits := list(gaps(mine))) and len(waits) > 1:
-            print(f"Latency where it is gaps:\n\n{table(waits)}\n")
+        for name, text in tables(mine):
+            print(f"{machine}: {name}\n\n{text}\n")
         if "--every" in sys.argv[1:]:
             for reading in dict.fromkeys(a.reading for a in mine):
-                print(f"{reading}:\n\n{table(confusion(mine, reading))}\n")
-            print(f"{table(all_answers(mine))}\n")
+                print(f"{machine}: {reading}\n\n{table(confusion(mine, reading))}\n")
+            print(f"{machine}: every answer\n\n{table(all_answers(mine))}\n")
 
 
 if __name__ == "__main__":

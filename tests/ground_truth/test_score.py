@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.ground_truth.answers import Answer, answers
 from tests.ground_truth.naive import NAIVE
-from tests.ground_truth.score import confusion, rates
+from tests.ground_truth.score import confusion, rates, tables
 from tests.ground_truth.shares import gaps, share_errors
 from tests.ground_truth.tables import interval
 
+PAGE = Path(__file__).parents[2] / "docs" / "ground_truth.md"
 OUR_OWN = ("dmon", "query", "nvml", "gpm", "trace", "numbers", "gpm + trace", "gpm + numbers", "all")
 
 
@@ -108,3 +111,21 @@ def test_every_capture_stands_once_in_the_confusion(every: list[Answer], reading
     head, *rows = confusion(every, reading)
     assert sum(int(cell) for row in rows for cell in row[1:]) == len(of(every, reading))
     assert len(head) == len(rows[0])
+
+
+def test_the_page_has_these_tables(both: list[Answer]) -> None:
+    """``DIAGNOSE_UPDATE_GOLDEN=1`` writes those that the page has a mark for."""
+    page, marked = PAGE.read_text(encoding="utf-8"), 0
+    wanted = page
+    for machine in ("h100", "cpu"):
+        for name, text in tables([a for a in both if a.machine == machine]):
+            mark = f"<!-- {machine}: {name} -->\n"
+            if mark in wanted:
+                before, after = wanted.split(mark)
+                _, _, rest = after.lstrip("\n").partition("\n\n")
+                wanted, marked = f"{before}{mark}\n{text}\n\n{rest}", marked + 1
+    if os.environ.get("DIAGNOSE_UPDATE_GOLDEN"):
+        PAGE.write_text(wanted, encoding="utf-8")
+        page = wanted
+    assert marked >= 8
+    assert page == wanted
