@@ -20,7 +20,8 @@ strains it, and ``tests/ground_truth/widths.py`` finds no likeliest value above 
 
 ARITHMETIC_WIDTH = 0.05
 """Needed bytes or useful FLOPs over measured time: the error of the step time and of the shapes. Captures know both
-exactly, and ``tests/ground_truth/widths.py`` finds the least that it tries likeliest, 0.03; users state rounder ones."""
+exactly, and ``tests/ground_truth/widths.py`` finds the least that it tries likeliest, 0.03; users state
+rounder ones."""
 
 
 def beyond_peak(what: str, fraction: float, ceiling: Ceiling | None = None) -> str | None:

@@ -84,8 +84,13 @@ def test_latency_is_the_timelines_where_the_device_waits(every: list[Answer]) ->
     """Gaps at the job's own speed, and what its kernels lose to their roofs."""
     head, *rows = gaps(every)
     assert len(rows) >= 8
-    apart = {row[0]: float(row[head.index("apart")]) for row in rows}
-    assert {name: off for name, off in apart.items() if abs(off) > 0.10} == {}
+    for row in rows:
+        shown = dict(zip(head, row, strict=True))
+        share = float(shown["latency share"])
+        low, high = (float(end) for end in shown["by intervention"].split(" to "))
+        assert abs(float(shown["apart"])) <= 0.10, shown
+        assert share >= float(shown["gaps at its own speed"]) - 0.02, shown
+        assert low - 0.10 <= share <= high + 0.10, shown
 
 
 @pytest.mark.parametrize("reading", ["gpm", "numbers", "gpm + numbers", "all"])
