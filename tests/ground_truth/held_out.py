@@ -22,7 +22,8 @@ from tests.ground_truth.naive import NAIVE
 from tests.ground_truth.registry import WORKLOADS
 from tests.ground_truth.score import rates
 from tests.ground_truth.tables import table
-from tests.ground_truth.widths import CLEARLY_BETTER, CONSTANTS, Constant, Fit, choose, fit
+from tests.ground_truth.width_constants import CONSTANTS, Constant
+from tests.ground_truth.widths import CLEARLY_BETTER, Fit, choose, fit
 
 Widths = Mapping[Constant, float]
 

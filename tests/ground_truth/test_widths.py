@@ -23,19 +23,8 @@ from heuristics.simplex import Prior
 from heuristics.vocabulary import Quantity, Relation, Share
 from tests.ground_truth.held_out import fitted_widths, with_widths
 from tests.ground_truth.known import Known, Within
-from tests.ground_truth.widths import (
-    CLEARLY_BETTER,
-    CONSTANTS,
-    GRID,
-    THE_LEAST,
-    Constant,
-    Fit,
-    Row,
-    beyond,
-    choose,
-    fit,
-    score,
-)
+from tests.ground_truth.width_constants import CONSTANTS, Constant
+from tests.ground_truth.widths import CLEARLY_BETTER, GRID, THE_LEAST, Fit, Row, beyond, choose, fit, score
 
 SIGNALS = Path(sm_activity.__file__).parent
 FAMILIES = 6
