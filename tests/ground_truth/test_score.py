@@ -118,12 +118,12 @@ def test_every_capture_stands_once_in_the_confusion(every: list[Answer], reading
     assert len(head) == len(rows[0])
 
 
-def test_the_page_has_these_tables(both: list[Answer]) -> None:
+def test_the_page_has_these_tables(everywhere: list[Answer]) -> None:
     """``DIAGNOSE_UPDATE_GOLDEN=1`` writes those that the page has a mark for."""
     page, marked = PAGE.read_text(encoding="utf-8"), 0
     wanted = page
     for machine in ("h100", "cpu"):
-        for name, text in tables([a for a in both if a.machine == machine]):
+        for name, text in tables([a for a in everywhere if a.machine == machine]):
             mark = f"<!-- {machine}: {name} -->\n"
             if mark in wanted:
                 before, after = wanted.split(mark)
