@@ -35,7 +35,8 @@ from heuristics.vocabulary import Limit, Quantity, Relation, Share
 NAME = "batch_curve"
 
 WIDTH = 0.06
-"""A step between two that were measured, a batch that is a mean over a window: what no interval of the fit holds."""
+"""A step between two that were measured, a batch that is a mean over a window: what no interval of the fit holds. Not
+fitted to captures, which have no varying load; the fit of the curve has intervals of its own."""
 
 TOO_WIDE = 0.6
 """An interval of the fixed share that says nothing."""

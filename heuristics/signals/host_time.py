@@ -24,9 +24,11 @@ from heuristics.vocabulary import Cause, Quantity, Relation, Share
 NAME = "host_time"
 
 ASLEEP_WIDTH = 0.08
-"""Slices of 50 ms against a clock that the kernel advances every few milliseconds."""
+"""Slices of 50 ms against a clock that the kernel advances every few milliseconds. Seven captures, one of which sleeps:
+none strains it, so ``tests/ground_truth/widths.py`` finds no likeliest value."""
 HELD_WIDTH = 0.10
-"""Waiting for a CPU delays the step only where the other threads wait for that one; they mostly do."""
+"""Waiting for a CPU delays the step only where the other threads wait for that one; they mostly do. Not fitted: no
+capture was held up."""
 
 NOTABLE = 0.05
 

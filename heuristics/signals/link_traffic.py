@@ -26,6 +26,7 @@ ACHIEVABLE = 0.80
 """Of a link's rate, headers and turnarounds taken off."""
 EXPOSED = 0.5
 WIDTH = 0.15
+"""Not fitted: one capture copies over PCIe, and none has several devices (``tests/ground_truth/widths.py``)."""
 NOTABLE = 0.02
 
 

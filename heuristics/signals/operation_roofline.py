@@ -27,7 +27,8 @@ from heuristics.vocabulary import Cause, Quantity
 NAME = "operation_roofline"
 
 WIDTH = 0.08
-"""Inputs may partly stay in cache, and intermediate results may move more than once."""
+"""Inputs may partly stay in cache, and intermediate results may move more than once. Not fitted: no trace of
+``tests/data/ground_truth`` has shapes."""
 
 
 def weigh(case: Case) -> Finding:

@@ -24,7 +24,8 @@ from heuristics.vocabulary import Cause, Quantity, Relation, Share
 NAME = "step_time"
 
 WIDTH = 0.04
-"""Medians of rounds on two clocks; spread beyond that widens the bound."""
+"""Medians of rounds on two clocks; spread beyond that widens the bound. Not fitted: what it compares, a step and its
+graph, is how the captures' own latency was found."""
 
 
 def weigh(case: Case) -> Finding:

@@ -34,10 +34,14 @@ from heuristics.vocabulary import Cause, Limit, Quantity, Share
 NAME = "time_fractions"
 
 SM_WIDTH = 0.05
+"""No capture strains it: ``tests/ground_truth/widths.py`` finds no likeliest value."""
 MEMORY_WIDTH = 0.30
+"""What the counter means drifts between drivers. No capture of the one that was seen strains it, and
+``tests/ground_truth/widths.py`` finds no likeliest value; nothing is built on one driver's habit."""
 LOW_MEMORY = 0.15
 LOW_MEMORY_WIDTH = 0.15
-"""A kernel held by a cache counts as memory and touches no DRAM: rare, but not excluded by this counter."""
+"""A kernel held by a cache counts as memory and touches no DRAM: rare, but not excluded by this counter. Six captures,
+none strains it (``tests/ground_truth/widths.py``)."""
 
 FLAT_POWER = 0.10
 """An idle device's power varies by no more than this part of its median; short bursts lift it while sm reads 0."""

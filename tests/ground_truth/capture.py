@@ -29,14 +29,15 @@ QUERY = (
     "clocks_event_reasons.active"
 )
 PATIENCE_S = 90.0
+JOB = "tests.ground_truth.job"
 
 
 class JobProcess:
-    """The watched process, spoken to in JSON lines."""
+    """The watched process, spoken to in JSON lines. ``module`` is what runs in it."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, module: str = JOB) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.ground_truth.job", device],
+            [sys.executable, "-m", module, device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -159,6 +160,7 @@ def main() -> None:
     parser.add_argument("--timing", type=float, default=0.5)
     parser.add_argument("--deadline", type=float, default=1e9, help="begin no workload after so many seconds")
     parser.add_argument("--only", default="", help="names, separated by commas")
+    parser.add_argument("--job", default=JOB, help="what is watched; tests.ground_truth.stand_in needs no torch")
     parser.add_argument("--attach", default="", help="names on which the command line is tried as a user would")
     options = parser.parse_args()
     from tests.ground_truth.registry import ON_CPU, ON_GPU
@@ -167,7 +169,7 @@ def main() -> None:
     named, attached = ({n for n in text.split(",") if n} for text in (options.only, options.attach))
     wanted = [w for w in every if not named or w.name in named]
     begun = time.monotonic()
-    job = JobProcess(options.device)
+    job = JobProcess(options.device, options.job)
     manifest: dict[str, Any] = {"machine": machine(options.device) | job.ask("facts"), "ceilings": job.ask("ceilings")}
     captures: dict[str, Any] = {}
     for workload in wanted:
@@ -182,7 +184,7 @@ def main() -> None:
         except Exception as error:
             captures[workload.name] = {"failed": f"{type(error).__name__}: {error}"[:500]}
             job.end()
-            job = JobProcess(options.device)
+            job = JobProcess(options.device, options.job)
         took = time.monotonic() - begun - since
         print(f"{since:6.1f} s  {workload.name}: {took:.1f} s  {_short(captures[workload.name])}", flush=True)
         manifest["workloads"] = captures

@@ -17,8 +17,8 @@ from heuristics.case import Case
 from heuristics.judge import judge
 from heuristics.simplex import STATED_CEILINGS, Ceiling, Ceilings
 from heuristics.vocabulary import Share
+from tests.ground_truth.answers import machines
 from tests.ground_truth.registry import WORKLOADS
-from tests.ground_truth.score import machines
 from tests.ground_truth.sources import SUBSETS, cases
 from tests.ground_truth.truth import truth_of
 

@@ -1,4 +1,7 @@
-"""The readings that are in use elsewhere, on the same captures: what a user would have concluded without us."""
+"""The readings that are in use elsewhere, on the same captures: what a user would have concluded without us.
+
+Each returns a regime, ``inconclusive`` where it names none, and None where what it reads was not captured.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ import numpy as np
 
 from heuristics.ncu_rule import RULES, regime_of_label, rule_indices
 from heuristics.observations import KernelProfile, Samples
+from heuristics.vocabulary import Regime
 from tests.ground_truth.sources import FILES, _read
 
 HIGH = 0.60
+UNDECIDED = Regime.INCONCLUSIVE.value
 
 
 def quadrants(folder: Path, capture: Mapping[str, Any]) -> str | None:
@@ -37,7 +42,7 @@ def doubling_as_printed(folder: Path, capture: Mapping[str, Any]) -> str | None:
     for variant in capture.get("varied", {}).get("variants", ()):
         if variant["share"] == "compute" and variant.get("factor") == 2.0 and "step_s" in variant:
             gain = 2.0 * variant["beside_s"] / variant["step_s"]
-            return "compute" if gain > 1.7 else "memory" if gain < 1.3 else None
+            return "compute" if gain > 1.7 else "memory" if gain < 1.3 else UNDECIDED
     return None
 
 
@@ -64,7 +69,7 @@ def ncu_sixty(folder: Path, capture: Mapping[str, Any]) -> str | None:
                     regime = share.value if share is not None else "balanced"
                 weight[regime] = weight.get(regime, 0.0) + float(seconds)
     best = max(weight, key=lambda k: weight[k], default="balanced")
-    return None if best == "balanced" else best
+    return UNDECIDED if best == "balanced" else best
 
 
 def _samples(folder: Path) -> Samples | None:

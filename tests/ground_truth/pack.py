@@ -13,6 +13,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,8 @@ def _written(rows: list[list[str]]) -> str:
     return out.getvalue()
 
 
-def main() -> None:
-    """Pack."""
-    out, raws = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
+def packed(out: Path, raws: Sequence[Path]) -> None:
+    """The committed form of some captures, in place of what is there."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     runs, workloads = [], {}
@@ -114,6 +114,11 @@ def main() -> None:
                 (out / name / "ncu.csv").write_text(page)
     whole = {"machine": runs[0]["machine"], "ceilings": runs[0]["ceilings"], "runs": runs, "workloads": workloads}
     (out / "capture.json").write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def main() -> None:
+    """Pack."""
+    packed(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])
 
 
 if __name__ == "__main__":

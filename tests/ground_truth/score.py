@@ -1,127 +1,48 @@
-"""Verdicts held against what is known otherwise. ``python -m tests.ground_truth.score`` prints the docs' tables."""
+"""Verdicts held against what is known otherwise. ``python -m tests.ground_truth.score`` prints the docs' tables.
+
+With ``--every`` also each capture's answer from each set of sources, and a confusion matrix of each.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import sqrt
-from pathlib import Path
-from typing import Any
+import sys
+from collections.abc import Iterator, Sequence
 
 from heuristics.vocabulary import Regime
+from tests.ground_truth.answers import Answer, answers
 from tests.ground_truth.naive import NAIVE
-from tests.ground_truth.sources import ON_CPU, SUBSETS, cases, judged
-from tests.ground_truth.truth import SHARES, Truth, truth_of
-
-CAPTURES = Path(__file__).parent.parent / "data" / "ground_truth"
-SURE = 0.80
-
-LARGE_GAP = 0.5
-"""Of a timeline that is mostly gaps latency is gaps; elsewhere it is also what kernels lose."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One verdict beside the truth. ``confidence`` is None for readings that state none."""
-
-    machine: str
-    workload: str
-    reading: str
-    truth: Truth
-    regime: str | None
-    confidence: float | None = None
-    shares: Mapping[str, float] | None = None
-    cause: str | None = None
-
-    @property
-    def given(self) -> bool:
-        """It names a regime."""
-        return self.regime not in (None, Regime.INCONCLUSIVE.value)
-
-    @property
-    def right(self) -> bool | None:
-        """None where it names nothing, or where nothing is right: between two regimes either may be named."""
-        if not self.given:
-            return None
-        if self.truth.regime == "mixed":
-            return None if not self.truth.between or self.regime in self.truth.between else False
-        return self.regime == self.truth.regime
-
-    @property
-    def confidently_wrong(self) -> bool:
-        """Wrong at 0.80 or more."""
-        return self.right is False and (self.confidence is None or self.confidence >= SURE)
-
-
-def machines() -> Iterator[tuple[str, Path, dict[str, Any]]]:
-    """Every machine whose captures are stored."""
-    for path in sorted(CAPTURES.glob("*/capture.json")):
-        yield path.parent.name, path.parent, json.loads(path.read_text())
-
-
-def answers() -> Iterator[Answer]:
-    """Every verdict on every capture from every set of sources, and every naive reading."""
-    for machine, folder, manifest in machines():
-        on_cpu = bool(manifest["machine"].get("threads"))
-        for name, capture in manifest["workloads"].items():
-            truth = truth_of(name, capture) if "alone" in capture else None
-            if truth is None:
-                continue
-            for reading, sources in (ON_CPU if on_cpu else SUBSETS).items():
-                found = judged(folder / name, capture, sources, manifest)
-                if found is None:
-                    continue
-                verdict = found.verdict
-                yield Answer(
-                    machine=machine,
-                    workload=name,
-                    reading=reading,
-                    truth=truth,
-                    regime=None if verdict is None else verdict.regime.value,
-                    confidence=None if verdict is None else verdict.confidence,
-                    shares=None
-                    if verdict is None or verdict.shares is None
-                    else {share.value: part for share, part in verdict.shares.items()},
-                    cause=verdict.cause.value if verdict is not None and verdict.cause is not None else None,
-                )
-            for reading, naive in NAIVE.items():
-                if (folder / name / "dmon.log").exists():
-                    yield Answer(
-                        machine=machine,
-                        workload=name,
-                        reading=reading,
-                        truth=truth,
-                        regime=naive(folder / name, capture),
-                    )
-
-
-def interval(hits: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a rate (E. B. Wilson, 1927)."""
-    if count == 0:
-        return 0.0, 1.0
-    p = hits / count
-    middle = (p + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * sqrt(p * (1 - p) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
+from tests.ground_truth.shares import gaps, share_errors, shares
+from tests.ground_truth.tables import interval, rate, table
+from tests.ground_truth.truth import SHARES
 
 
 def rates(every: Sequence[Answer]) -> Iterator[list[str]]:
-    """A row a reading: how often it names a regime, how often rightly, how often it is sure and wrong."""
-    yield ["reading", "captures", "named", "right of named", "95 % interval", "sure and wrong", "Brier"]
+    """A row a reading: how often it names a regime, how often rightly, how often it is sure and wrong.
+
+    Of all that have a regime how many are told rightly; of those that are named and can be right or wrong, how many are
+    right. A mixed workload can be wrong, and right only where two shares compete.
+    """
+    yield [
+        "reading",
+        "captures",
+        "right of all with a regime",
+        "right of named",
+        "names none",
+        "sure and wrong",
+        "Brier",
+    ]
     for reading in dict.fromkeys(a.reading for a in every):
         mine = [a for a in every if a.reading == reading]
         told = [a for a in mine if a.right is not None]
-        hits = sum(bool(a.right) for a in told)
-        low, high = interval(hits, len(told))
+        clear = [a for a in mine if a.truth.regime != "mixed"]
         scored = [(a.confidence, bool(a.right)) for a in told if a.confidence is not None]
         yield [
             reading,
             str(len(mine)),
-            str(sum(a.given for a in mine)),
-            f"{hits} of {len(told)}",
-            f"{low:.2f} to {high:.2f}",
-            str(sum(a.confidently_wrong for a in mine)),
+            rate(sum(bool(a.right) for a in clear), len(clear)),
+            rate(sum(bool(a.right) for a in told), len(told)),
+            rate(sum(not a.given for a in mine), len(mine)),
+            rate(sum(a.confidently_wrong for a in mine), len(mine)),
             f"{sum((c - r) ** 2 for c, r in scored) / len(scored):.3f}" if scored else "states none",
         ]
 
@@ -137,70 +58,45 @@ def confusion(every: Sequence[Answer], reading: str) -> Iterator[list[str]]:
 
 
 def calibration(every: Sequence[Answer]) -> Iterator[list[str]]:
-    """Stated confidence against how often that is right, over all of our own readings."""
-    yield ["confidence stated", "answers", "mean", "right", "95 % interval"]
+    """How many answers their stated confidence expects to be right, and how many are, over all of our own readings."""
+    yield ["confidence stated", "answers", "expected right", "right", "95 % interval"]
     told = [(a.confidence, bool(a.right)) for a in every if a.right is not None and a.confidence is not None]
     for low, high in ((0.60, 0.70), (0.70, 0.80), (0.80, 0.90), (0.90, 0.98), (0.98, 1.01)):
         mine = [(c, r) for c, r in told if low <= c < high]
         if mine:
             hits = sum(r for _, r in mine)
             least, most = interval(hits, len(mine))
-            mean = sum(c for c, _ in mine) / len(mine)
+            expected = sum(c for c, _ in mine)
             upper = "1.00" if high > 1.0 else f"{high:.2f}"
             yield [
                 f"{low:.2f} to {upper}",
                 str(len(mine)),
-                f"{mean:.2f}",
-                f"{hits / len(mine):.2f}",
+                f"{expected:.1f} ({expected / len(mine):.2f})",
+                f"{hits} ({hits / len(mine):.2f})",
                 f"{least:.2f} to {most:.2f}",
             ]
 
 
-def shares(every: Sequence[Answer], reading: str) -> Iterator[list[str]]:
-    """Parts by intervention beside the shares of the verdict."""
-    yield ["workload", "by intervention: memory, compute, latency", "verdict", "confidence", "cause", "its shares"]
-    for a in (a for a in every if a.reading == reading):
-        parts = ", ".join(f"{a.truth.parts[s]:.2f}" if s in a.truth.parts else "?" for s in SHARES)
+def all_answers(every: Sequence[Answer]) -> Iterator[list[str]]:
+    """A row an answer."""
+    yield ["workload", "truth", "reading", "answer", "confidence", "memory, compute, latency"]
+    for a in every:
         own = "" if a.shares is None else ", ".join(f"{a.shares[s]:.2f}" for s in SHARES)
-        yield [
-            a.workload,
-            f"{parts} ({a.truth.regime})",
-            a.regime or "",
-            f"{a.confidence or 0.0:.2f}",
-            a.cause or "",
-            own,
-        ]
+        stated = "" if a.confidence is None else f"{a.confidence:.2f}"
+        yield [a.workload, a.truth.regime, a.reading, a.regime or "", stated, own]
 
 
-def gaps(every: Sequence[Answer]) -> Iterator[list[str]]:
-    """Where a trace shows the device without work: those gaps beside the latency share from all sources."""
-    yield ["workload", "gaps in the trace", "gaps by GPM", "latency share", "latency by intervention"]
-    shown = {a.workload: a for a in every if a.reading == "all" and a.shares is not None}
-    for _, folder, manifest in machines():
-        for name, answer in shown.items():
-            if name not in manifest["workloads"]:
-                continue
-            found = cases(folder / name, manifest["workloads"][name], ("gpm", "trace"), manifest)
-            timeline, activity = found[0].timeline, found[0].activity
-            if timeline is None or activity is None or activity.engine_active is None or answer.shares is None:
-                continue
-            gap = 1.0 - timeline.roof_busy_s / timeline.window_s
-            if gap >= LARGE_GAP:
-                part = answer.truth.parts.get("latency")
-                yield [
-                    name,
-                    f"{gap:.2f}",
-                    f"{1.0 - activity.engine_active:.2f}",
-                    f"{answer.shares['latency']:.2f}",
-                    "?" if part is None else f"{part:.2f}",
-                ]
-
-
-def table(rows: Iterable[list[str]]) -> str:
-    """Rows as a table of Markdown, the first being its head."""
-    head, *rest = rows
-    lines = [head, ["---"] * len(head), *rest]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def tables(every: Sequence[Answer]) -> Iterator[tuple[str, str]]:
+    """Name and Markdown of each table on the answers of one machine."""
+    own = [a for a in every if a.reading not in NAIVE]
+    yield "rates", table(rates(every))
+    yield "answers from all sources together", table(confusion(every, "all"))
+    yield "stated confidence and what came of it", table(calibration(own))
+    yield "how far shares are off", table(share_errors(own))
+    yield "shares from all sources together", table(shares(every, "all"))
+    waits = list(gaps(every))
+    if len(waits) > 1:
+        yield "latency where it is gaps", table(waits)
 
 
 def main() -> None:
@@ -208,13 +104,12 @@ def main() -> None:
     every = list(answers())
     for machine in dict.fromkeys(a.machine for a in every):
         mine = [a for a in every if a.machine == machine]
-        own = [a for a in mine if a.reading not in NAIVE]
-        print(f"## {machine}\n\n{table(rates(mine))}\n")
-        print(f"Answers from all sources together:\n\n{table(confusion(mine, 'all'))}\n")
-        print(f"Stated confidence and what came of it:\n\n{table(calibration(own))}\n")
-        print(f"{table(shares(mine, 'all'))}\n")
-        if (waits := list(gaps(mine))) and len(waits) > 1:
-            print(f"Latency where it is gaps:\n\n{table(waits)}\n")
+        for name, text in tables(mine):
+            print(f"{machine}: {name}\n\n{text}\n")
+        if "--every" in sys.argv[1:]:
+            for reading in dict.fromkeys(a.reading for a in mine):
+                print(f"{machine}: {reading}\n\n{table(confusion(mine, reading))}\n")
+            print(f"{machine}: every answer\n\n{table(all_answers(mine))}\n")
 
 
 if __name__ == "__main__":

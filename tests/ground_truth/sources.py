@@ -17,8 +17,10 @@ from heuristics.assemble import Given, device_cases
 from heuristics.case import Case
 from heuristics.diagnosis import judge_devices, whole_of
 from heuristics.gpus import part_named
+from heuristics.judge import judge
 from heuristics.observations import Observation, Serving
 from heuristics.roofs import measured_roofs
+from heuristics.simplex import STATED_CEILINGS, Ceilings
 from heuristics.verdict import Judgement
 from heuristics.vocabulary import Dtype
 from heuristics.work import KernelWork
@@ -49,13 +51,29 @@ ON_CPU: Mapping[str, tuple[str, ...]] = {"host": ("gpm",), "numbers": ("numbers"
 
 
 def judged(
-    folder: Path, capture: Mapping[str, Any], sources: Sequence[str], machine: Mapping[str, Any]
+    folder: Path,
+    capture: Mapping[str, Any],
+    sources: Sequence[str],
+    machine: Mapping[str, Any],
+    ceilings: Ceilings | None = None,
 ) -> Judgement | None:
-    """The verdict from these sources alone; None where none of them was captured."""
+    """The verdict from these sources alone; None where none of them was captured.
+
+    ``ceilings`` replace the usual ones of peaks that are stated; those of measured peaks stay.
+    """
     observations = _observed(folder, capture, sources)
     if not observations:
         return None
-    return whole_of(judge_devices(observations, _given(capture, sources, machine, observations)))
+    given = _given(capture, sources, machine, observations)
+    if ceilings is None:
+        return whole_of(judge_devices(observations, given))
+    return whole_of([judge(_under(case, ceilings)) for case in device_cases(observations, given)])
+
+
+def _under(case: Case, ceilings: Ceilings) -> Case:
+    if case.roofs is None or case.roofs.ceilings != STATED_CEILINGS:
+        return case
+    return replace(case, roofs=replace(case.roofs, ceilings=ceilings))
 
 
 def cases(folder: Path, capture: Mapping[str, Any], sources: Sequence[str], machine: Mapping[str, Any]) -> list[Case]:

@@ -23,7 +23,7 @@ from heuristics.judge import judge
 from heuristics.model_shape import ModelShape
 from heuristics.whatif import Measured, Outcome, Step, measured_step
 from heuristics.work import ModelWork
-from tests.ground_truth.score import CAPTURES
+from tests.ground_truth.answers import CAPTURES
 from tests.heuristics.advice.jobs import decode
 
 FOLDER = CAPTURES / "h100"

@@ -10,27 +10,14 @@ import pytest
 
 from collectors.watched import Watched
 from heuristics.observations import Activity, Observation
-from tests.ground_truth.score import CAPTURES
+from tests.ground_truth.answers import CAPTURES
 from tests.ground_truth.sources import FILES, contents
+from tests.ground_truth.twice import STREAMING
 
 H100 = CAPTURES / "h100"
 PEAK_BYTES_PER_S = 2 * 2619e6 * 5120 / 8
 MANIFEST: dict[str, Any] = json.loads((H100 / "capture.json").read_text())
 WORKLOADS: dict[str, Any] = MANIFEST["workloads"]
-STREAMING = [
-    "stream-add",
-    "attention-b128",
-    "gemm-b16",
-    "int8-b1",
-    "int4-b1",
-    "decode-8b-b1-graph",
-    "decode-8b-b64-graph",
-    "decode-8b-b64-long",
-    "decode-1b-b1-graph",
-    "decode-1b-b64-graph",
-    "decode-1b-b256-graph",
-]
-"""Needed bytes are all that must move: each is read once, and what is written again stays in the cache."""
 
 
 def activity(path: Path) -> Activity:
