@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from typing import Any, TypeVar
 
 from heuristics.errors import UnreadableDump
 from heuristics.regression.loose import Json, items, mapping, number, numbers, text, whole, words
-from heuristics.regression.session import Health, Session, figures_of
-from heuristics.vocabulary import Cause, Limit, Regime, Share
+from heuristics.regression.session import HELD, Health, Session, figures_of
+from heuristics.vocabulary import Cause, Regime, Share
 
 SCHEMA = re.compile(r"diagnose\.verdict/(\d{1,9})")
 NUMBER = 1
 """The newest schema that is understood."""
 
-HELD = frozenset({Limit.POWER_CAP.value, Limit.THERMAL.value})
+ENVELOPE = "baseline"
+"""The field of a kept verdict that says how it came to be kept."""
+
 RECORDING = "diagnose recording"
 
 _Word = TypeVar("_Word", Regime, Cause)
@@ -28,6 +31,8 @@ class NewerVerdict(UnreadableDump):
 
 def session_of(verdict: Any, name: str, *, workload: str | None = None) -> Session:
     """A verdict's JSON as a session. ``name`` is what it is called in reports, ``workload`` what the user calls it.
+
+    Where the user has no name for it, its workload is what the verdict states; that is its load in any case.
 
     What it lacks stays None; what has no sense (a text for a number) counts as lacking.
 
@@ -51,7 +56,7 @@ def session_of(verdict: Any, name: str, *, workload: str | None = None) -> Sessi
         name=name,
         created_at=text(verdict.get("created_at")),
         data=data_of(verdict),
-        identity=_identity(verdict, subject, environment) | ({"workload": workload} if workload is not None else {}),
+        identity=_identity(verdict, subject, environment) | ({} if workload is None else {"workload": alike(workload)}),
         figures=figures_of(numbers(mapping(verdict, "measured")), _samples(mapping(verdict, "samples"))),
         regime=_one_of(Regime, answer.get("regime")),
         cause=_one_of(Cause, answer.get("cause")),
@@ -68,12 +73,27 @@ def data_of(verdict: Json) -> str:
     What the user calls it is no part of it.
     """
     prints = [f.get("fingerprint") for f in items(mapping(verdict, "subject"), "files")]
-    kept: Any = {name: value for name, value in verdict.items() if name != "baseline"}
+    kept: Any = {name: value for name, value in verdict.items() if name != ENVELOPE}
     kept["subject"] = {name: value for name, value in mapping(verdict, "subject").items() if name != "workload"}
     if prints and all(prints):
         kept = sorted(map(str, prints))
     told = json.dumps(kept, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def alike(name: str) -> str:
+    """A name in the one form that is compared and kept: composed characters, and whole ones.
+
+    A byte of the command line that is no UTF-8 stands as its number, so that two such names stay two.
+    """
+    return unicodedata.normalize("NFC", name).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def load_of(verdict: Json) -> str | None:
+    """What a verdict states of the load itself, such as a sweep's levels: beside it where it was kept under a name."""
+    kept = verdict.get(ENVELOPE)
+    stated = text(kept.get("load")) if isinstance(kept, dict) else text(mapping(verdict, "subject").get("workload"))
+    return None if stated is None else alike(stated)
 
 
 def _identity(verdict: Json, subject: Json, environment: Json) -> dict[str, str | None]:
@@ -82,8 +102,10 @@ def _identity(verdict: Json, subject: Json, environment: Json) -> dict[str, str 
     host = mapping(environment, "host")
     parallelism = mapping(subject, "parallelism")
     host_told = [text(host.get("processor")), f"{host['cores']:g} cores" if number(host.get("cores")) else None]
+    named = text(subject.get("workload"))
     return {
-        "workload": text(subject.get("workload")),
+        "workload": None if named is None else alike(named),
+        "load": load_of(verdict),
         "gpu": text(environment.get("gpu")) or next((n for n in names if n), None),
         "devices": ", ".join(f"{names.count(n)} x {n}" for n in dict.fromkeys(names) if n) or None,
         "engine": text(subject.get("engine")),

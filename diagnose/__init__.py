@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diagnose.api import analyze, attach, record, roofline, sweep, watch
     from diagnose.baselines import Baseline
-    from diagnose.checking import CheckResult, check
+    from diagnose.check_result import CheckResult
+    from diagnose.checking import check
     from diagnose.diffing import DiffResult, diff
     from diagnose.measurements import Measurements
     from diagnose.probing.probe import ProbeResult, probe
@@ -64,7 +65,7 @@ _HOMES = {
     "roofline": "diagnose.api",
     "sweep": "diagnose.api",
     "watch": "diagnose.api",
-    "CheckResult": "diagnose.checking",
+    "CheckResult": "diagnose.check_result",
     "check": "diagnose.checking",
     "CommandFailed": "diagnose.running",
     "DiffResult": "diagnose.diffing",

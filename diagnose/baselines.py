@@ -10,10 +10,9 @@ from typing import Any, cast
 from collectors.baseline import store
 from collectors.baseline.lines import Flaw, Line
 from diagnose.baseline_results import Added, History, Listing, Pruned
-from diagnose.given import Path
-from diagnose.sessions import Source, settled, verdict_of
+from diagnose.given import Path, metric_asked
+from diagnose.sessions import Source, settled, verdict_of, workload_named
 from heuristics.errors import DiagnoseError
-from heuristics.regression.metrics import METRICS, Metric, metric_named
 from heuristics.regression.session import Session, distinct
 from reports.history_words import Files
 
@@ -46,8 +45,7 @@ class Baseline:
         """
         single = isinstance(sources, str | PathLike | Mapping) or hasattr(sources, "to_dict")
         listed: list[Any] = [sources] if single else list(cast(Iterable[Source], sources))
-        if workload is not None and not workload.strip():
-            raise DiagnoseError("the workload's name is empty", hint="--workload chat-70b")
+        workload = workload_named(workload)
         verdicts = [settled(verdict_of(s, **analyze_options), _name(s)) for s in listed]
         if not verdicts:
             raise DiagnoseError("no file given", hint="diagnose baseline add verdict.json --baseline DIR")
@@ -74,7 +72,8 @@ class Baseline:
         """
         from heuristics.regression.history import history
 
-        wanted = None if metric is None else _metric(metric)
+        wanted = None if metric is None else metric_asked(metric)
+        workload = workload_named(workload)
         sessions, files = self._read()
         _check_workload(sessions, workload)
         return History(groups=tuple(history(sessions, workload=workload, metric=wanted)), files=files)
@@ -103,6 +102,7 @@ class Baseline:
         if keep is None and before is None:
             raise DiagnoseError("nothing says which sessions are old", hint="--keep 60, or --before 2026-01-31")
         most, limit = _count(keep), _date(before)
+        workload = workload_named(workload)
 
         def drop(lines: list[Line]) -> list[Line]:
             sessions = [line.session for line in lines if line.session is not None]
@@ -136,13 +136,6 @@ class Baseline:
 
 def _name(source: Source) -> str:
     return fspath(source) if isinstance(source, str | PathLike) else "the verdict"
-
-
-def _metric(name: str) -> Metric:
-    found = metric_named(name)
-    if found is None:
-        raise DiagnoseError(f"no metric named {name!r}", hint=f"one of {', '.join(m.name for m in METRICS)}")
-    return found
 
 
 def _check_workload(sessions: Iterable[Session], workload: str | None) -> None:

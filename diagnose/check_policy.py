@@ -1,53 +1,18 @@
-"""Thresholds of ``check`` as typed, or as ``pyproject.toml`` has them, to the policy in fractions."""
+"""Thresholds of ``check`` as typed, or as the project's file has them, to the policy in fractions."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from diagnose.given import option, scaled, whole
+from diagnose.given import metric_asked, option, scaled, whole
 from heuristics.errors import DiagnoseError
 from heuristics.regression.likeness import TRAITS
-from heuristics.regression.metrics import METRICS, metric_named
 from heuristics.regression.policy import FEWEST_SESSIONS, PairedPolicy, Policy
 
 Number = float | int | str | None
 
-TABLE = "tool.diagnose.check"
-NAMES = frozenset(
-    {
-        "baseline",
-        "workload",
-        "metric",
-        "min_effect",
-        "confidence",
-        "resolution",
-        "sessions",
-        "latest",
-        "across",
-        "allow_noisy",
-        "flips",
-        "roof",
-        "pairs",
-        "warm_up",
-        "timeout",
-    }
-)
-"""Options that a project may set once and for all."""
-
 MOST_PERCENT = {"confidence": 100.0, "min_effect": 1000.0, "resolution": 1000.0}
-
-
-def settings(stated: Mapping[str, Any], *, start: Path | None = None) -> dict[str, Any]:
-    """What was typed, and for what was not the table ``[tool.diagnose.check]`` of the nearest ``pyproject.toml``.
-
-    Raises:
-        DiagnoseError: that file is no TOML, or its table has a name that is no option.
-    """
-    typed = {name: value for name, value in stated.items() if value is not None and value != ()}
-    return {**_project(start or Path.cwd()), **typed}
 
 
 def policy_of(found: Mapping[str, Any]) -> Policy:
@@ -72,7 +37,7 @@ def policy_of(found: Mapping[str, Any]) -> Policy:
         resolution=_percent("resolution", found, usual.resolution),
         sessions=sessions,
         latest=latest,
-        metric=_metric(found.get("metric")),
+        metric=None if found.get("metric") is None else metric_asked(str(found["metric"])).name,
         roof_gates=bool(found.get("roof", True)),
         flips_gate=bool(found.get("flips", True)),
         across=_traits(found.get("across", ())),
@@ -111,16 +76,6 @@ def _percent(name: str, found: Mapping[str, Any], usual: float) -> float:
     return fraction
 
 
-def _metric(name: str | None) -> str | None:
-    if name is None:
-        return None
-    found = metric_named(str(name).replace("-", "_"))
-    if found is None:
-        known = ", ".join(m.name for m in METRICS)
-        raise DiagnoseError(f"no metric named {name!r}", hint=f"one of {known}")
-    return found.name
-
-
 def _traits(names: str | Sequence[str]) -> frozenset[str]:
     """Traits that may differ, by their names or separated by commas."""
     listed = [names] if isinstance(names, str) else list(names)
@@ -129,33 +84,3 @@ def _traits(names: str | Sequence[str]) -> frozenset[str]:
         if name not in TRAITS:
             raise DiagnoseError(f"no trait named {name!r}", hint=f"--across with one of {', '.join(TRAITS)}")
     return frozenset(given)
-
-
-def _project(start: Path) -> dict[str, Any]:
-    for folder in (start, *start.parents):
-        path = folder / "pyproject.toml"
-        if not path.is_file():
-            continue
-        try:
-            found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DiagnoseError(f"{path}: cannot be read: {error}", hint="mend it, or run elsewhere") from error
-        for name in TABLE.split("."):
-            found = found.get(name, {}) if isinstance(found, dict) else {}
-        if not isinstance(found, dict):
-            raise DiagnoseError(f"{path}: {TABLE} is no table", hint=f"[{TABLE}]")
-        named = {str(name).replace("-", "_"): value for name, value in found.items()}
-        if unknown := sorted(set(named) - NAMES):
-            raise DiagnoseError(
-                f"{path}: [{TABLE}] has no option {', '.join(unknown)}",
-                hint=f"one of {', '.join(option(n) for n in sorted(NAMES))}",
-            )
-        return _placed(named, folder)
-    return {}
-
-
-def _placed(named: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A baseline's folder is meant from where the file stands."""
-    if isinstance(named.get("baseline"), str):
-        named["baseline"] = str(folder / named["baseline"])
-    return named

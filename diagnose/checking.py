@@ -4,162 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from collectors.baseline import store
-from collectors.baseline.lines import Flaw
 from collectors.dump import Interrupt
-from collectors.verdict_json import session_of
-from diagnose import __version__
-from diagnose.check_policy import paired_policy_of, policy_of, settings
-from diagnose.diffing import DiffResult
+from diagnose.against import Against
+from diagnose.check_policy import paired_policy_of, policy_of
+from diagnose.check_result import CheckResult
+from diagnose.check_settings import settings
 from diagnose.given import Path, scaled
 from diagnose.pairing import WARM_UP, Pairing
 from diagnose.running import TIMEOUT_S
 from diagnose.running import run as run_command
-from diagnose.sessions import Source, verdict_of, watched
+from diagnose.sessions import Source, verdict_of, workload_named
 from heuristics.errors import DiagnoseError, UnreadableDump
-from heuristics.regression.difference import difference
-from heuristics.regression.gate import check as gate
-from heuristics.regression.gate import confirmed, most_usual
-from heuristics.regression.outcome import Check, Outcome, Why
-from heuristics.regression.paired import PairedCheck
-from heuristics.regression.policy import Policy
-from heuristics.regression.session import Session
+from heuristics.regression.gate import confirmed
+from heuristics.regression.outcome import Outcome
 
-if TYPE_CHECKING:
-    import pandas
-
-UNFIT = frozenset({Why.SICK_HOST, Why.NO_WORK})
-"""A session that shows these is no measure for later ones."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
-    """What a check came to. ``str()`` is the terminal's report; ``exit_code`` is 0, 1 or 3."""
-
-    check: Check | PairedCheck
-    created_at: str
-    baseline: str | None = None
-    warnings: tuple[str, ...] = ()
-    added: str | None = None
-    """The file that the session was added to."""
-
-    def difference(self) -> DiffResult | None:
-        """What moved since the most usual of the like sessions, where the check came to a regression."""
-        found = self.check
-        if isinstance(found, PairedCheck) or found.outcome is not Outcome.REGRESSION:
-            return None
-        usual = most_usual(found)
-        return None if usual is None else DiffResult(difference(usual, found.current))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The check's JSON (schema ``diagnose.check/1``) as plain Python values."""
-        from reports.check_json import to_dict
-
-        found = to_dict(self.check, baseline=self._folder)
-        moved = self.difference()
-        return {
-            "schema": found.pop("schema"),
-            "tool_version": __version__,
-            "created_at": self.created_at,
-            **found,
-            "added_to": self.added,
-            "difference": None if moved is None else moved.to_dict(),
-            "warnings": [*self.warnings, *found["warnings"]],
-        }
-
-    def to_frame(self) -> pandas.DataFrame:
-        """One row a metric, columns as in the JSON's ``metrics``; of pairs, one row a pair."""
-        import pandas as pd
-
-        if isinstance(self.check, PairedCheck):
-            return pd.DataFrame({"a": self.check.a, "b": self.check.b})
-        return pd.DataFrame(self.to_dict()["metrics"])
-
-    def to_text(self, *, width: int = 80, colour: bool = False) -> str:
-        """The terminal's report; under a regression, what moved."""
-        from reports.check_text import render
-
-        moved = self.difference()
-        told = [] if moved is None else moved.brief(width=width - 2, colour=colour)
-        return render(self.check, width=width, colour=colour, baseline=self._folder, moved=told)
-
-    def to_markdown(self) -> str:
-        """For a comment; under a regression, what moved in full."""
-        from reports.check_markdown import render
-        from reports.diff_markdown import render as render_difference
-
-        moved = self.difference()
-        more = "" if moved is None else "\n" + render_difference(moved.moved, __version__)
-        return render(self.check, baseline=self._folder) + more
-
-    def __str__(self) -> str:
-        return self.to_text()
-
-    @property
-    def _folder(self) -> str:
-        from reports.check_next import FOLDER
-
-        return self.baseline or FOLDER
-
-    @property
-    def outcome(self) -> str:
-        """``pass``, ``improvement``, ``regression`` or ``cannot_tell``."""
-        return self.check.outcome.value
-
-    @property
-    def exit_code(self) -> int:
-        """As the command's: 0 a pass, 1 a regression, 3 where it cannot be told."""
-        return self.check.outcome.exit_code
-
-
-@dataclass(slots=True, kw_only=True)
-class Against:
-    """A baseline with the policy to check against it."""
-
-    directory: str
-    workload: str | None
-    policy: Policy
-    warnings: list[str] = field(default_factory=list)
-
-    def check(self, verdict: dict[str, Any], name: str) -> Check:
-        """One session against it.
-
-        Raises:
-            UnreadableDump: it is no verdict, or one that says nothing.
-            DiagnoseError: the baseline cannot be read.
-        """
-        kept = store.read(self.directory)
-        for flaw, words in (
-            (Flaw.DAMAGED, "damaged and passed over"),
-            (Flaw.NEWER, "written by a newer diagnose and passed over"),
-        ):
-            if lines := kept.flawed(flaw):
-                self._warn(f"{len(lines)} of the baseline's lines {words}: the first is {lines[0].place}")
-        sessions = kept.sessions
-        current = session_of(watched(verdict, name), name, workload=self.workload)
-        if current.identity.get("workload") is None:
-            current = self._named(verdict, name, sessions) or current
-        if current.regime is None and not current.figures:
-            raise UnreadableDump(name, "nothing was measured", hint="diagnose attach PID --for 20, under load")
-        return gate(current, sessions, self.policy)
-
-    def _named(self, verdict: dict[str, Any], name: str, sessions: list[Session]) -> Session | None:
-        """The session under the baseline's only workload, where neither it nor the user names one."""
-        workloads = {s.identity.get("workload") for s in sessions}
-        if len(workloads) != 1 or None in workloads:
-            return None
-        only = str(next(iter(workloads)))
-        self._warn(f"no workload is named: taken for {only}, the only one of the baseline")
-        return session_of(verdict, name, workload=only)
-
-    def _warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
+SAME_AGAIN = "the second run printed the first one's session again, which confirms nothing: it must measure afresh"
 
 
 def check(
@@ -193,12 +58,14 @@ def check(
     Args:
         current: a verdict's JSON, a dump or a recording, a ``Result``, or a verdict's dict.
         baseline: the folder of the sessions to compare with.
-        workload: which of them: those that were added under this name.
+        workload: which of them: those that were added under this name. What the verdict itself states of its load,
+            such as a sweep's levels, must agree nevertheless.
         run: in place of ``current``, a command that prints a verdict as JSON.
         paired: two commands, which are run in turns; no baseline then. What is compared is the metric in a verdict or a
             JSON object that they print, else the time that they take.
         confirm: before failing, measure once more: ``run`` again, or all pairs.
-        add: add the session to the baseline, unless it is a regression, idle, or of a sick host.
+        add: add the session to the baseline, the second one where it had to be confirmed; unless it is a regression,
+            idle, of a sick host, without the metric that gates, or there already: then a warning says so.
         metric: the one that gates; time per output token, else step time, tokens/s, kernel time.
         min_effect: percent; a smaller change never fails. 3 unless stated.
         confidence: percent, of the interval that a session must leave. 99 unless stated.
@@ -257,27 +124,25 @@ def check(
         return CheckResult(check=pairing.check(confirm=confirm), created_at=_now())
     if found.get("baseline") is None:
         raise DiagnoseError("no baseline is given", hint="--baseline DIR, or --paired 'CMD_A' 'CMD_B'")
-    against = Against(directory=str(found["baseline"]), workload=found.get("workload"), policy=policy_of(found))
+    against = Against(
+        directory=str(found["baseline"]), workload=workload_named(found.get("workload")), policy=policy_of(found)
+    )
     if add:
         store.make(against.directory)
     verdict, name = _current(current, run, timeout_s, stop, options)
-    first = against.check(verdict, name)
-    if confirm and first.outcome is Outcome.REGRESSION and not stop.requested:
+    answer = against.check(verdict, name)
+    if confirm and answer.outcome is Outcome.REGRESSION and not stop.requested:
         say("looks like a regression: once more, to confirm it")
-        first = confirmed(first, against.check(*_current(None, run, timeout_s, stop, options)))
-    added = None
-    fit = first.outcome is not Outcome.REGRESSION and not UNFIT.intersection(first.why)
-    if add and fit and first.current.regime is not None:
-        kept = store.append(
-            against.directory, dict(verdict), workload=first.current.identity.get("workload"), added_at=_now()
-        )
-        added = kept.path
+        fresh, name = _current(None, run, timeout_s, stop, options)
+        second = against.check(fresh, name)
+        if second.current.data == answer.current.data:
+            answer = replace(answer, warnings=(*answer.warnings, SAME_AGAIN))
+        else:
+            verdict, answer = fresh, confirmed(answer, second)
+    now = _now()
+    added = against.add(verdict, answer.confirmed_by or answer, now=now) if add else None
     return CheckResult(
-        check=first,
-        created_at=_now(),
-        baseline=against.directory,
-        warnings=tuple(against.warnings),
-        added=added,
+        check=answer, created_at=now, baseline=against.directory, warnings=tuple(against.warnings), added=added
     )
 
 

@@ -9,6 +9,7 @@ from heuristics.assemble import Given
 from heuristics.errors import DiagnoseError, UnusableModel
 from heuristics.gpus import part_named
 from heuristics.model_shape import ModelShape
+from heuristics.regression.metrics import METRICS, Metric, metric_named
 from heuristics.vocabulary import Dtype
 
 Path = str | PathLike[str]
@@ -80,6 +81,14 @@ def dtype_named(name: str | None) -> Dtype | None:
     except ValueError as error:
         known = ", ".join(d.value for d in Dtype)
         raise DiagnoseError(f"no arithmetic type named {name!r}", hint=f"one of {known}") from error
+
+
+def metric_asked(name: str) -> Metric:
+    """The metric of that name; DiagnoseError where there is none."""
+    found = metric_named(name)
+    if found is None:
+        raise DiagnoseError(f"no metric named {name!r}", hint=f"one of {', '.join(m.name for m in METRICS)}")
+    return found
 
 
 def whole(name: str, value: float | str | None) -> int:

@@ -58,6 +58,8 @@ class Diagnosing:
     node: str
     tell: Callable[[str], None]
     judged: list[Judged] = field(default_factory=list)
+    unnamed: int = 0
+    """Calls so far that named no workload."""
 
     def __call__(
         self,
@@ -78,7 +80,8 @@ class Diagnosing:
             regime: ``memory``, ``compute`` or ``latency``. cause: as in the verdict's JSON.
             roof: the least fraction, of the peak that it is nearest to, that the job must reach.
             confidence: the least one of the regime, 0.6 unless stated.
-            workload: under which its sessions are kept; the test's own name unless stated.
+            workload: under which its sessions are kept; the test's own name unless stated, with the call's number from
+                the second call on.
             options: those of ``probe``, ``attach`` or ``analyze``.
         """
         from diagnose.expecting import Expected, judge
@@ -86,7 +89,7 @@ class Diagnosing:
 
         stated = {"regime": regime, "cause": cause, "roof": roof, "confidence": confidence, "workload": workload}
         merged = {**self.expected, **{name: value for name, value in stated.items() if value is not None}}
-        workload = merged.pop("workload", None) or self.node
+        workload = merged.pop("workload", None) or self._own_name()
         try:
             found = judge(source, workload, options)
             self.judged.append(found)
@@ -98,6 +101,11 @@ class Diagnosing:
         if failures:
             pytest.fail("\n".join([*failures, "", *found.report.rstrip().splitlines()]), pytrace=False)
         return found
+
+    def _own_name(self) -> str:
+        """The test's, by which its sessions are kept; two calls in it judge two jobs."""
+        self.unnamed += 1
+        return self.node if self.unnamed == 1 else f"{self.node} #{self.unnamed}"
 
     def _compared(self, found: Judged, workload: str, *, failed: bool) -> list[str]:
         from collectors.baseline.store import make

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from os import PathLike, fspath
 from typing import Any, Protocol
 
-from collectors.baseline.lines import ENVELOPE
 from collectors.dump import Dump
-from collectors.verdict_json import session_of
+from collectors.verdict_json import alike, session_of
 from diagnose.given import Path
 from heuristics.errors import DiagnoseError, UnreadableDump
 from heuristics.vocabulary import Regime
@@ -37,6 +36,17 @@ def verdict_of(source: Source, **options: Any) -> dict[str, Any]:
     """The verdict's JSON of a file, of a result, or as it is; arguments and errors are those of ``opened``."""
     found = opened(source, **options)
     return dict(found) if isinstance(found, Mapping) else found.to_dict()
+
+
+def workload_named(name: str | None) -> str | None:
+    """The name that the user gives to what was run, as it is kept.
+
+    Raises:
+        DiagnoseError: it says nothing.
+    """
+    if name is not None and not name.strip():
+        raise DiagnoseError("the workload's name is empty", hint="--workload chat-70b")
+    return None if name is None else alike(name)
 
 
 def settled(verdict: dict[str, Any], name: str) -> dict[str, Any]:
@@ -106,7 +116,6 @@ def _read_back(dump: Dump) -> dict[str, Any]:
             dump.path, f"damaged, no whole JSON: {str(error).splitlines()[0]}{where}", line=number, hint=_AGAIN
         ) from error
     session_of(verdict, dump.path)
-    verdict.pop(ENVELOPE, None)
     return dict(verdict)
 
 

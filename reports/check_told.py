@@ -193,7 +193,7 @@ def _sections(answer: Check, check: Check) -> Iterator[tuple[str, Sequence[str]]
     yield "Compared", _compared(check)
     yield "Left out", [left_out(left) for left in check.left_out]
     yield "Confirmation", _confirmation(answer)
-    yield "Mind", [outside(warning) for warning in answer.warnings]
+    yield "Mind", [outside(warning) for warning in dict.fromkeys((*answer.warnings, *check.warnings))]
 
 
 def _regime(check: Check) -> list[str]:

@@ -101,6 +101,7 @@ def place(check: Check) -> str:
     known = check.current.identity
     workload, model, gpu = (known.get(trait) for trait in ("workload", "model", "gpu"))
     told = [f"workload {outside(workload)}"] if workload else []
+    told += [f"load {outside(load)}"] if (load := known.get("load")) and load != workload else []
     job = [outside(model)] if model else []
     job += [f"on {outside(gpu)}"] if gpu else []
     return ", ".join([*told, *filter(None, (" ".join(job),))])

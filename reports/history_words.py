@@ -71,8 +71,13 @@ def identity(group: Group) -> str:
     known = group.identity
     device = known.get("devices") or known.get("gpu") or known.get("host")
     host = known.get("host") if known.get("host") != device else None
-    told = [device, *(known.get(t) for t in ("engine", "model", "dtype", "parallelism")), host]
+    told = [load_of(known), device, *(known.get(t) for t in ("engine", "model", "dtype", "parallelism")), host]
     return printable(", ".join([*filter(None, told), f"measured by {known.get('measured_by') or 'unknown means'}"]))
+
+
+def load_of(identity: Mapping[str, str | None]) -> str | None:
+    """What was stated of the load, where the workload has another name."""
+    return identity.get("load") if identity.get("load") != identity.get("workload") else None
 
 
 def moment(session: Session, group: Group) -> str:

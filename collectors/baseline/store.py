@@ -9,11 +9,12 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from collectors.baseline.lines import Flaw, Line, parsed, written
 from collectors.verdict_json import session_of
@@ -24,6 +25,9 @@ SUFFIX = ".jsonl"
 UNNAMED = "sessions"
 LONGEST_LINE = 1 << 26
 """Bytes. A verdict has tens of kilobytes; a line beyond this is none."""
+
+LONGEST_NAME = 200
+"""Bytes of a file's name that come from the workload's; file systems take 255."""
 
 ATTRIBUTES = "*.jsonl merge=union\n"
 _WORD = re.compile(r"[^\w.-]+")
@@ -77,7 +81,7 @@ def append(directory: str, verdict: dict[str, Any], *, workload: str | None, add
     make(directory)
     session = session_of(verdict, "the verdict", workload=workload)
     workload = session.identity.get("workload")
-    path = os.path.join(directory, f"{_WORD.sub('-', workload or '').strip('.-')[:80] or UNNAMED}{SUFFIX}")
+    path = os.path.join(directory, _file_of(workload))
     try:
         written_line = written(verdict, workload=workload, added_at=added_at)
     except (ValueError, TypeError, RecursionError) as error:
@@ -99,10 +103,11 @@ def prune(directory: str, drop: Callable[[list[Line]], list[Line]], *, dry_run: 
     with _locked(directory, fcntl.LOCK_EX):
         every = _kept(directory).lines
         gone = [line for line in drop(list(every)) if line.session is not None]
-        marked = {(line.path, line.number) for line in gone}
-        for path in dict.fromkeys(line.path for line in gone) if not dry_run else ():
-            left = [line.raw + b"\n" for line in every if line.path == path and (path, line.number) not in marked]
-            _replace(path, b"".join(left))
+        marked: dict[str, set[int]] = {}
+        for line in gone:
+            marked.setdefault(os.path.realpath(line.path), set()).add(line.number)
+        for path in marked if not dry_run else ():
+            _without(path, marked[path])
     return gone
 
 
@@ -126,14 +131,27 @@ def _kept(directory: str) -> Kept:
 def _raw_lines(path: str) -> Iterator[tuple[int, bytes]]:
     """Lines that are not blank, without their ends; one that is too long is cut, and thereby damaged."""
     with open(path, "rb") as stream:
-        number = 0
-        while raw := stream.readline(LONGEST_LINE):
-            number += 1
-            whole = raw
-            while not whole.endswith(b"\n") and (more := stream.readline(LONGEST_LINE)):
-                whole = more
-            if line := raw.removesuffix(b"\n").removesuffix(b"\r"):
+        last = 0
+        for number, raw in _pieces(stream):
+            line = raw.removesuffix(b"\n").removesuffix(b"\r")
+            if number != last and line:
                 yield number, line
+            last = number
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """All bytes by the number of their line, from 1; a line that is too long comes in several pieces."""
+    number, ended = 0, True
+    while piece := stream.readline(LONGEST_LINE):
+        number += ended
+        ended = piece.endswith(b"\n")
+        yield number, piece
+
+
+def _file_of(workload: str | None) -> str:
+    """The name of its file: words of the workload's name, as long as a file's may be."""
+    words = _WORD.sub("-", workload or "").strip(".-")[:80]
+    return (words.encode()[:LONGEST_NAME].decode(errors="ignore") or UNNAMED) + SUFFIX
 
 
 def make(directory: str) -> None:
@@ -195,13 +213,15 @@ def _append(path: str, line: bytes) -> None:
         ) from error
 
 
-def _replace(path: str, content: bytes) -> None:
+def _without(path: str, numbers: set[int]) -> None:
+    """The file without some lines, byte for byte, its mode kept; it is replaced at once."""
     beside = f"{path}.new"
     try:
-        with open(beside, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        with open(path, "rb") as old, open(beside, "wb") as new:
+            new.writelines(piece for number, piece in _pieces(old) if number not in numbers)
+            new.flush()
+            os.fsync(new.fileno())
+        shutil.copymode(path, beside)
         os.replace(beside, path)
     except OSError as error:
         Path(beside).unlink(missing_ok=True)

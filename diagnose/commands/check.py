@@ -10,9 +10,10 @@ import click
 from diagnose.commands.interrupt import first_judges
 from diagnose.commands.options import roof_options
 from diagnose.commands.output import columns, output_options, to_terminal, write
+from heuristics.errors import DiagnoseError
 
 if TYPE_CHECKING:
-    from diagnose.checking import CheckResult
+    from diagnose.check_result import CheckResult
 
 
 @click.command(name="check", epilog="Example: diagnose check verdict.json --baseline nights --workload decode")
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 @click.option("--run", metavar="CMD", help="In place of CURRENT: a command that prints a verdict as JSON.")
 @click.option("--paired", nargs=2, metavar="CMD_A CMD_B", help="Run two versions here, in turns, and compare them.")
 @click.option("--confirm", is_flag=True, help="Measure once more before failing; with --run or --paired.")
-@click.option("--add", is_flag=True, help="Add the session to the baseline, unless it is a regression or unwell.")
+@click.option(
+    "--add", is_flag=True, help="Add the session to the baseline, unless it is a regression, unwell, or there already."
+)
 @click.option("--metric", metavar="NAME", help="What gates.  [default: time_per_output_token_s, or the next best]")
 @click.option("--min-effect", metavar="PERCENT", help="Smaller changes never fail.  [default: 3]")
 @click.option("--confidence", metavar="PERCENT", help="Of the interval to be left.  [default: 99]")
@@ -32,9 +35,13 @@ if TYPE_CHECKING:
 @click.option(
     "--across", multiple=True, metavar="TRAIT", help="May differ: it is under test. engine_version, driver ..."
 )
-@click.option("--allow-noisy", is_flag=True, default=None, help="Check although the host was throttled or shared.")
-@click.option("--no-flips", "flips", flag_value=False, default=None, help="Another regime or cause does not fail.")
-@click.option("--no-roof", "roof", flag_value=False, default=None, help="Moving away from the roof does not fail.")
+@click.option(
+    "--allow-noisy/--no-allow-noisy",
+    default=None,
+    help="Check although the host was throttled or shared.  [default: no]",
+)
+@click.option("--flips/--no-flips", default=None, help="Whether another regime or cause fails.  [default: it does]")
+@click.option("--roof/--no-roof", default=None, help="Whether moving away from the roof fails.  [default: it does]")
 @click.option("--pairs", metavar="N", help="Of --paired.  [default: 10]")
 @click.option("--warm-up", metavar="N", help="Runs of each command before the pairs.  [default: 1]")
 @click.option("--timeout", metavar="SECONDS", help="That a command may take.  [default: 1800]")
@@ -79,17 +86,28 @@ def command(
         _say(warning)
     if result.added is not None:
         _say(f"added to {result.added}")
-    write(_rendered(result, format_, colour=to_terminal(output, no_color)), output)
-    publish(
-        result.check,
-        junit=junit,
-        summary=github,
-        annotations=github,
-        environ=os.environ,
-        text=result.to_text(),
-        markdown=result.to_markdown(),
-        **({} if result.baseline is None else {"baseline": result.baseline}),
-    )
+    failed: DiagnoseError | None = None
+    try:
+        publish(
+            result.check,
+            junit=junit,
+            summary=github,
+            annotations=github,
+            environ=os.environ,
+            text=result.to_text(),
+            markdown=result.to_markdown(),
+            **({} if result.baseline is None else {"baseline": result.baseline}),
+        )
+    except DiagnoseError as error:
+        failed = error
+    try:
+        write(_rendered(result, format_, colour=to_terminal(output, no_color)), output)
+    except DiagnoseError:
+        if failed is not None:
+            _say(str(failed))
+        raise
+    if failed is not None:
+        raise failed
     context.exit(result.exit_code)
 
 

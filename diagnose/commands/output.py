@@ -74,7 +74,7 @@ def write(text: str, output: str | None) -> None:
         _print(text)
         return
     try:
-        Path(output).write_text(text, encoding="utf-8")
+        Path(output).write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise DiagnoseError(
             f"{output}: cannot be written: {error.strerror or error}", hint="-o FILE, in a folder that can be written"

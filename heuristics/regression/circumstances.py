@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from heuristics.regression.health import OTHERS_CORES, SLOWER_CLOCKS, WAITING
-from heuristics.regression.likeness import TRAITS, Difference
+from heuristics.regression.likeness import TRAITS, Difference, named_after_it
 from heuristics.regression.loose import Json, mapping, number, numbers, text, words
 from heuristics.regression.moved import Circumstance, Group, Kind
 from heuristics.regression.parts import answer_of
-from heuristics.regression.session import Session
-from heuristics.vocabulary import Limit
+from heuristics.regression.session import HELD, Session
 
-ANOTHER_JOB = ("workload", "gpu", "devices", "engine", "model")
+ANOTHER_JOB = ("workload", "load", "gpu", "devices", "engine", "model")
 """Traits that are the job's own: with another of these, two verdicts are of two jobs."""
 
 SETUP = ("engine_version", "dtype", "parallelism", "driver", "host")
@@ -55,9 +54,6 @@ _NOISE = {"other_busy_cores": OTHERS_CORES, "power_w": 20.0}
 _SAID_ELSEWHERE = frozenset({"gpu", "dtype", "engine_version", "driver", "host.processor", "host.cores"})
 _UNSAID: Mapping[str, float | str] = {"throttled": "none", "other_processes": 0.0}
 """What is stated only where there is any."""
-HELD = frozenset({Limit.POWER_CAP.value, Limit.THERMAL.value})
-"""Limits that ``environment.throttled`` tells of."""
-
 MOST = 40
 """Fields of ``environment`` that are looked at: it is open to what later versions add."""
 
@@ -65,7 +61,10 @@ MOST = 40
 def apart(before: Session, after: Session) -> tuple[Difference, ...]:
     """What makes two verdicts those of two jobs, where both sides state it."""
     found = [d for name in ANOTHER_JOB if (d := _difference(name, before, after)) is not None]
-    return tuple(d for d in found if d.trait != "devices" or all(o.trait != "gpu" for o in found))
+    told_twice = {"devices"} if any(d.trait == "gpu" for d in found) else set()
+    if named_after_it(before, after):
+        told_twice.add("load")
+    return tuple(d for d in found if d.trait not in told_twice)
 
 
 def measured_apart(before: Session, after: Session) -> Difference | None:

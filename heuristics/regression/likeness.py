@@ -9,6 +9,7 @@ from heuristics.regression.session import Session
 
 TRAITS: Mapping[str, str] = {
     "workload": "workload",
+    "load": "load",
     "gpu": "device",
     "devices": "devices",
     "engine": "engine",
@@ -20,9 +21,9 @@ TRAITS: Mapping[str, str] = {
     "driver": "driver",
     "host": "host",
 }
-"""What makes two runs alike, with the words for it."""
+"""What makes two runs alike, with the words for it. ``workload``: the user's name for it; ``load``: what was stated of it."""
 
-LENIENT = frozenset({"devices", "engine_version", "driver", "host"})
+LENIENT = frozenset({"load", "devices", "engine_version", "driver", "host"})
 """Where one of the two does not state these, they are taken to be alike. The others must be known on both sides."""
 
 
@@ -43,8 +44,15 @@ def differences(baseline: Session, current: Session, across: frozenset[str] = fr
     found: list[Difference] = []
     for trait in TRAITS:
         before, now = baseline.identity.get(trait), current.identity.get(trait)
+        if trait == "load" and named_after_it(baseline, current):
+            continue
         unknown = trait in LENIENT and (before is None or now is None)
         implied = trait == "devices" and ("gpu" in across or any(d.trait == "gpu" for d in found))
         if trait not in across and before != now and not unknown and not implied:
             found.append(Difference(trait=trait, baseline=before, current=now))
     return found
+
+
+def named_after_it(*sessions: Session) -> bool:
+    """Whether the loads are the workloads' names as well, for want of others: then they need not be told twice."""
+    return all(s.identity.get("load") == s.identity.get("workload") for s in sessions)

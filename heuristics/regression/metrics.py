@@ -81,5 +81,6 @@ PRIMARY: tuple[Metric, ...] = (TIME_PER_OUTPUT_TOKEN, STEP, TOKENS_PER_S, KERNEL
 
 
 def metric_named(name: str) -> Metric | None:
-    """The metric of that field, None where there is none."""
-    return next((m for m in METRICS if m.name == name), None)
+    """The metric of that field, which may be typed with hyphens; None where there is none."""
+    field = name.replace("-", "_")
+    return next((m for m in METRICS if m.name == field), None)

@@ -9,7 +9,10 @@ from typing import Any
 
 from heuristics.regression.loose import mapping, numbers, positive
 from heuristics.regression.metrics import METRICS, ROOF
-from heuristics.vocabulary import Cause, Regime, Share
+from heuristics.vocabulary import Cause, Limit, Regime, Share
+
+HELD = frozenset({Limit.POWER_CAP.value, Limit.THERMAL.value})
+"""Limits of power or heat, which ``environment.throttled`` tells of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from collectors.baseline import store
 from collectors.baseline.lines import Flaw
 from collectors.baseline.store import append, prune, read
 from heuristics.errors import DiagnoseError
@@ -47,7 +48,7 @@ def test_a_verdict_is_known_again_whether_or_not_it_names_its_workload(tmp_path:
     assert append(str(tmp_path), bare, workload="chat", added_at=NOW).known
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "..", "-rf", "名前", "x" * 500, " "])
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "..", "-rf", "名前", "x" * 500, " ", "\U0001d4d0" * 80])
 def test_a_workloads_name_leads_to_no_other_folder(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "b"
     found = append(str(folder), verdict(), workload=name, added_at=NOW)
@@ -106,6 +107,7 @@ def test_a_line_that_was_not_finished_is_ended_before_the_next(tmp_path: Path) -
         (b"[" * 100_000, Flaw.DAMAGED),
         (b'{"schema": "diagnose.verdict/9", "verdict": {}}', Flaw.NEWER),
         (b"<<<<<<< HEAD", Flaw.DAMAGED),
+        (json.dumps(verdict() | {"baseline": {"schema": "diagnose.baseline/2"}}).encode(), Flaw.NEWER),
     ],
 )
 def test_what_is_no_session_is_counted_and_stays(line: bytes, flaw: Flaw, tmp_path: Path) -> None:
@@ -116,7 +118,7 @@ def test_what_is_no_session_is_counted_and_stays(line: bytes, flaw: Flaw, tmp_pa
     assert len(kept.sessions) == 3
     assert [found.number for found in kept.flawed(flaw)] == [1]
     prune(str(folder), lambda lines: lines)
-    assert file.read_bytes() == line + b"\n"
+    assert file.read_bytes() == line + b"\r\n\n"
 
 
 def test_pruning_keeps_every_other_byte(tmp_path: Path) -> None:
@@ -133,6 +135,65 @@ def test_pruning_keeps_every_other_byte(tmp_path: Path) -> None:
     assert file.read_bytes().splitlines() == [TORN, lines[1], "ünïcode ☃".encode(), lines[3]]
     assert other.read_bytes() == TORN
     assert sorted(p.name for p in folder.iterdir()) == ["decode-8.jsonl", "other.jsonl"]
+
+
+def test_pruning_keeps_line_ends_blank_lines_and_what_is_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "LONGEST_LINE", 4096)
+    lines = [json.dumps(verdict(night=night)).encode() for night in range(4)]
+    long = b'{"schema": "diagnose.verdict/1", "rest": "' + b"x" * 10_000 + b'"}'
+    parts = [lines[0] + b"\r\n", b"\n", b"  \n", long + b"\n", lines[1] + b"\n", b"\r\n", lines[2] + b"\r\n", lines[3]]
+    file = tmp_path / "decode-8.jsonl"
+    file.write_bytes(b"".join(parts))
+    file.chmod(0o640)
+    assert [line.number for line in read(str(tmp_path)).lines] == [1, 3, 4, 5, 7, 8]
+    prune(str(tmp_path), lambda all_: [x for x in all_ if x.number in (5, 7)])
+    assert file.read_bytes() == b"".join([*parts[:4], parts[5], parts[7]])
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_pruning_writes_what_a_link_leads_to_and_leaves_the_link(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "b", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    target = Path(baseline(elsewhere, 4), "decode-8.jsonl")
+    lines = target.read_bytes().splitlines(keepends=True)
+    for name in ("one.jsonl", "two.jsonl"):
+        (folder / name).symlink_to(target)
+    prune(str(folder), lambda all_: [x for x in all_ if x.number < 3])
+    assert target.read_bytes() == b"".join(lines[2:]), "once, although two links lead to it"
+    assert all((folder / name).is_symlink() for name in ("one.jsonl", "two.jsonl"))
+    assert [p.name for p in elsewhere.iterdir()] == ["decode-8.jsonl"]
+
+
+def test_the_name_is_kept_beside_what_the_verdict_states(tmp_path: Path) -> None:
+    stated = verdict(subject={"workload": "sweep 1,2 x (32 + 16 tokens)"})
+    for name in ("chat", None):
+        append(str(tmp_path), stated, workload=name, added_at=NOW)
+    bare = verdict(night=1, subject={"workload": None})
+    append(str(tmp_path), bare, workload="chat", added_at=NOW)
+    kept = read(str(tmp_path)).sessions
+    told = {(s.identity["workload"], s.identity["load"]) for s in kept}
+    load = "sweep 1,2 x (32 + 16 tokens)"
+    assert told == {("chat", load), (load, load), ("chat", None)}
+    assert len({s.data for s in kept}) == 2, "the name is no part of what was measured"
+
+
+@pytest.mark.parametrize(("one", "other"), [("caf\u00e9", "cafe\u0301"), ("chat-\udcff", "chat-\udcff")])
+def test_a_name_is_the_same_however_it_came(one: str, other: str, tmp_path: Path) -> None:
+    assert not append(str(tmp_path), verdict(), workload=one, added_at=NOW).known
+    assert append(str(tmp_path), verdict(), workload=other, added_at=NOW).known
+    (session,) = read(str(tmp_path)).sessions
+    assert append(str(tmp_path), verdict(), workload=session.identity["workload"], added_at=NOW).known
+    assert not append(str(tmp_path), verdict(), workload="chat-\udcfe", added_at=NOW).known
+
+
+def test_half_a_character_anywhere_is_read_back_as_it_was(tmp_path: Path) -> None:
+    odd = verdict(subject={"model": "m\ud800"})
+    append(str(tmp_path), odd, workload="chat", added_at=NOW)
+    (session,) = read(str(tmp_path)).sessions
+    assert session.identity["model"] == "m\ud800"
 
 
 _FULL = """

@@ -33,6 +33,7 @@ def test_a_verdict_comes_back_as_the_session_it_was() -> None:
     )
     assert found.identity == {
         "workload": "decode-8",
+        "load": "decode-8",
         "gpu": "NVIDIA H100 80GB HBM3",
         "devices": "2 x NVIDIA H100 80GB HBM3",
         "engine": "vLLM",

@@ -164,7 +164,7 @@ def test_thresholds_from_the_projects_file(tmp_path: Path, nights: str, monkeypa
     assert check(path).outcome == "pass"
     assert check(path, min_effect=3).outcome == "regression", "what is typed counts more"
     (project / "pyproject.toml").write_text("[tool.diagnose.check]\nmin-efect = 3\n", encoding="utf-8")
-    with pytest.raises(DiagnoseError, match="min_efect"):
+    with pytest.raises(DiagnoseError, match="has no option min-efect"):
         check(path)
 
 
@@ -182,6 +182,8 @@ def test_thresholds_from_the_projects_file(tmp_path: Path, nights: str, monkeypa
         ({"baseline": "/nowhere"}, "no such folder"),
         ({"baseline": None}, "no baseline"),
         ({"timeout": 0}, "must be positive"),
+        ({"workload": " "}, "name is empty"),
+        ({"allow_noisy": "false"}, "must be true or false"),
     ],
 )
 def test_options_that_make_no_sense(options: dict[str, Any], wrong: str, tmp_path: Path, nights: str) -> None:
@@ -207,3 +209,162 @@ def test_compressed_verdicts_are_read_too(tmp_path: Path, nights: str) -> None:
     path = tmp_path / "tonight.json.gz"
     path.write_bytes(gzip.compress(json.dumps(verdict(0.2, night=20)).encode()))
     assert check(path, baseline=nights).outcome == "regression"
+
+
+SWEEP = "sweep 1,2,4,8 x (32 + 16 tokens)"
+
+
+def test_a_name_does_not_hide_what_the_verdict_states_of_its_load(tmp_path: Path) -> None:
+    kept = str(tmp_path / "kept")
+    for night in range(8):
+        check(verdict(night=night, subject={"workload": SWEEP}), baseline=kept, workload="chat", add=True)
+    other = tonight(tmp_path, subject={"workload": "sweep 1,2,4,8 x (512 + 128 tokens)"})
+    found = check(other, baseline=kept, workload="chat")
+    assert found.check.why == (Why.UNLIKE,)
+    assert "load sweep 1,2,4,8 x (32 + 16 tokens) before" in " ".join(str(found).split())
+    assert check(other, baseline=kept, workload="chat", across="load").outcome == "pass"
+    assert check(tonight(tmp_path, subject={"workload": SWEEP}), baseline=kept, workload="chat").outcome == "pass"
+    unstated = tonight(tmp_path, subject={"workload": None})
+    assert check(unstated, baseline=kept, workload="chat").outcome == "pass"
+
+
+def test_loads_that_nobody_named_are_told_apart_once(tmp_path: Path, nights: str) -> None:
+    found = check(tonight(tmp_path, subject={"workload": SWEEP}), baseline=nights)
+    assert [d.trait for left in found.check.left_out for d in left.differences] == ["workload"]
+    assert check(tonight(tmp_path, subject={"workload": SWEEP}), baseline=nights, across="workload").outcome == "pass"
+
+
+def test_a_kept_line_may_be_checked_under_its_name(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    for night in range(9):
+        check(verdict(night=night, subject={"workload": SWEEP}), baseline=kept, workload="chat", add=True)
+    line = tmp_path / "line.json"
+    line.write_text((kept / "chat.jsonl").read_text(encoding="utf-8").splitlines()[3], encoding="utf-8")
+    found = check(line, baseline=kept)
+    assert (found.check.current.identity["workload"], found.check.current.identity["load"]) == ("chat", SWEEP)
+    assert (found.outcome, len(found.check.sessions)) == ("pass", 8)
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ('allow-noisy = "false"', "allow-noisy must be true or false, not 'false'"),
+        ("flips = 0", "flips must be true or false"),
+        ("workload = 8", "workload must be a text"),
+        ("metric = ['step_s']", "metric must be a text"),
+        ("across = 3", "across must be a text or a list of texts"),
+        ("across = ['driver', 3]", "across must be a text or a list of texts"),
+        ("min-effect = true", "min-effect must be a number"),
+        ("sessions = [8]", "sessions must be a number"),
+        ("baseline = 1", "baseline must be a text"),
+        ("min-effect = 3\nmin_effect = 4", "min-effect twice"),
+        ("workload = ''", "name is empty"),
+    ],
+)
+def test_a_projects_file_that_makes_no_sense(
+    line: str, wrong: str, tmp_path: Path, nights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[tool.diagnose.check]\n{line}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DiagnoseError, match=wrong):
+        check(tonight(tmp_path), **({} if line.startswith("baseline") else {"baseline": nights}))
+
+
+def test_what_is_typed_undoes_what_the_file_says(
+    tmp_path: Path, nights: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        f"[tool.diagnose.check]\nbaseline = {nights!r}\nflips = false\nroof = false\nallow-noisy = true\n",
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    flipped = written(tmp_path / "flipped.json", verdict(night=20, regime="latency"))
+    far = written(tmp_path / "far.json", verdict(night=20, measured={"bandwidth_fraction": 0.3}))
+    sick = written(tmp_path / "sick.json", verdict(night=20, environment={"throttled": ["thermal"]}))
+    for path, switch, code in ((flipped, "flips", 1), (far, "roof", 1), (sick, "no-allow-noisy", 3)):
+        assert run("check", path).returncode == 0
+        assert run("check", path, f"--{switch}").returncode == code
+
+
+def test_adding_what_is_there_says_so(tmp_path: Path, nights: str) -> None:
+    path = tonight(tmp_path, 0.01)
+    assert check(path, baseline=nights, add=True).added is not None
+    again = check(path, baseline=nights, add=True)
+    assert again.added is None
+    assert any("there already" in text for text in again.warnings)
+    assert b"added to" not in run("check", path, "--baseline", nights, "--add").stderr.replace(b"not added to", b"")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"regime": "idle"}, "no work"),
+        ({"verdict": None}, "nothing was measured"),
+        (
+            {"samples": {}, "measured": {"time_per_output_token_s": None}},
+            "time per output token was not measured",
+        ),
+        ({"environment": {"throttled": ["thermal"]}}, "not well"),
+    ],
+)
+def test_what_is_no_session_is_not_added_and_fails_nothing(
+    changes: dict[str, Any], reason: str, tmp_path: Path, nights: str
+) -> None:
+    before = (Path(nights) / "decode-8.jsonl").read_bytes()
+    made = verdict(night=20, **{name: value for name, value in changes.items() if name not in ("samples", "verdict")})
+    made |= {name: value for name, value in changes.items() if name in ("samples", "verdict")}
+    found = check(made, baseline=nights, add=True)
+    assert found.outcome != "regression"
+    assert found.added is None
+    assert any(text.startswith("not added") and reason in text for text in found.warnings), found.warnings
+    assert (Path(nights) / "decode-8.jsonl").read_bytes() == before
+
+
+def test_after_a_confirmation_the_session_that_passed_is_added(tmp_path: Path, nights: str) -> None:
+    slow = written(tmp_path / "slow.json", verdict(0.2, night=20))
+    good = written(tmp_path / "good.json", verdict(0.0, night=21))
+    flag = tmp_path / "flag"
+    once = f"test -e {flag} && cat {good} || (touch {flag}; cat {slow})"
+    assert check(run=once, baseline=nights, confirm=True, add=True).added is not None
+    last = json.loads((Path(nights) / "decode-8.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert last["created_at"] == verdict(0.0, night=21)["created_at"]
+
+
+def test_the_same_session_again_confirms_nothing(tmp_path: Path, nights: str) -> None:
+    found = check(run=f"cat {tonight(tmp_path, 0.2)}", baseline=nights, confirm=True, add=True)
+    assert (found.outcome, found.check.confirmed_by, found.added) == ("regression", None, None)
+    assert any("confirms nothing" in text for text in found.check.warnings)
+    assert "confirms nothing" in " ".join(str(found).split())
+
+
+def test_what_the_verdict_warns_of_is_told(tmp_path: Path, nights: str) -> None:
+    made = {**verdict(night=20), "warnings": ["one", "two", "three", "four"], "tool_version": "0.2.0"}
+    found = check(written(tmp_path / "t.json", made), baseline=nights)
+    told = ["measured by diagnose 0.2.0, the sessions by 0.1.0", "one", "two", "three"]
+    assert found.to_dict()["warnings"] == told
+    mind = str(found).split("\nMind\n")[1]
+    assert all(text in mind for text in told)
+    assert check(tonight(tmp_path), baseline=nights).to_dict()["warnings"] == []
+
+
+def test_a_metric_may_be_typed_with_hyphens(tmp_path: Path, nights: str) -> None:
+    path = tonight(tmp_path)
+    assert run("check", path, "--baseline", nights, "--metric", "tokens-per-s").returncode == 0
+    assert run("baseline", "show", "--baseline", nights, "--metric", "tokens-per-s").returncode == 0
+
+
+def test_a_report_that_cannot_be_written_loses_no_other(tmp_path: Path, nights: str) -> None:
+    junit, summary, nowhere = tmp_path / "junit.xml", tmp_path / "summary.md", tmp_path / "no" / "report.txt"
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    path = tonight(tmp_path, 0.2)
+    lost = run("check", path, "--baseline", nights, "--junit", junit, "--github", "-o", nowhere, **github)
+    assert lost.returncode == 2
+    assert b"report.txt: cannot be written" in lost.stderr
+    assert b"::error" in lost.stderr
+    assert "failure" in junit.read_text(encoding="utf-8")
+    assert "REGRESSION" in summary.read_text(encoding="utf-8")
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    kept = run("check", path, "--baseline", nights, "--junit", tmp_path / "file" / "junit.xml")
+    assert kept.returncode == 2
+    assert kept.stdout.startswith(b"REGRESSION")
+    assert b"junit.xml: cannot be written" in kept.stderr

@@ -86,6 +86,17 @@ def test_sessions_are_kept_and_a_slow_down_fails(tmp_path: Path) -> None:
     assert len((tmp_path / "kept" / "decode-8.jsonl").read_text().splitlines()) == 9
 
 
+def test_two_calls_in_a_test_are_two_workloads(tmp_path: Path) -> None:
+    content = "def test_it(diagnose):\n    for night in range(3):\n        diagnose(f'{night}.json')\n"
+    for night in range(3):
+        written(tmp_path / f"{night}.json", verdict(night=night))
+    done = ran(tmp_path, content, "--diagnose-baseline", "kept", "--diagnose-update")
+    assert done.returncode == 0, done.stdout
+    lines = [line for file in (tmp_path / "kept").glob("*.jsonl") for line in file.read_text().splitlines()]
+    names = {json.loads(line)["subject"]["workload"] for line in lines}
+    assert names == {"test_it.py::test_it", "test_it.py::test_it #2", "test_it.py::test_it #3"}
+
+
 def test_what_cannot_be_told_passes_unless_strict(tmp_path: Path) -> None:
     baseline(tmp_path / "kept", 3)
     written(tmp_path / "tonight.json", verdict(night=20))
