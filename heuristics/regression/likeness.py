@@ -21,7 +21,7 @@ TRAITS: Mapping[str, str] = {
     "driver": "driver",
     "host": "host",
 }
-"""What makes two runs alike, with the words for it. ``workload``: the user's name for it; ``load``: what was stated of it."""
+"""What makes two runs alike, with the words for it. ``workload``: what the user calls it; ``load``: what it states."""
 
 LENIENT = frozenset({"load", "devices", "engine_version", "driver", "host"})
 """Where one of the two does not state these, they are taken to be alike. The others must be known on both sides."""

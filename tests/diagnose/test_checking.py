@@ -270,9 +270,7 @@ def test_a_projects_file_that_makes_no_sense(
         check(tonight(tmp_path), **({} if line.startswith("baseline") else {"baseline": nights}))
 
 
-def test_what_is_typed_undoes_what_the_file_says(
-    tmp_path: Path, nights: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_typed_undoes_what_the_file_says(tmp_path: Path, nights: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pyproject.toml").write_text(
         f"[tool.diagnose.check]\nbaseline = {nights!r}\nflips = false\nroof = false\nallow-noisy = true\n",
         encoding="utf-8",

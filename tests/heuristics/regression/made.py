@@ -11,6 +11,7 @@ from heuristics.vocabulary import Cause, Regime
 
 IDENTITY = {
     "workload": "decode-8",
+    "load": "decode-8",
     "gpu": "NVIDIA H100 80GB HBM3",
     "devices": "1 x NVIDIA H100 80GB HBM3",
     "engine": "vLLM",
