@@ -212,6 +212,15 @@ def test_where_threads_compute_their_sleep_is_what_grew() -> None:
     assert not idle_too.whole.device, "asleep without work is no part of a step"
 
 
+def test_kept_under_one_name_another_load_is_another_job() -> None:
+    loads = ("sweep 1,2 x (32 + 16 tokens)", "sweep 1,2 x (512 + 128 tokens)")
+    named = [verdict(subject={"workload": "chat"}) | {"baseline": {"load": load}} for load in loads]
+    assert [(d.trait, d.baseline, d.current) for d in moved(*named).apart] == [("load", *loads)]
+    unnamed = [verdict(subject={"workload": load}) for load in loads]
+    assert [d.trait for d in moved(*unnamed).apart] == ["workload"], "told once"
+    assert not moved(named[0], verdict(subject={"workload": "chat"}) | {"baseline": {}}).apart
+
+
 def test_a_cache_that_is_next_to_nothing_is_neither_a_reason_nor_another_load() -> None:
     figures = {"weight_bytes_per_step": 1e9, "batch": 1.0}
     before = verdict(step_s=0.4, kv_bytes_per_step=1.9e5, context_tokens=14.7, **figures)
