@@ -112,13 +112,13 @@ class Baseline:
                 for session in group if most is None else group[:-most]:
                     wanted = workload is None or session.identity.get("workload") == workload
                     if wanted and (limit is None or _earlier(session, limit)):
-                        old.add(_key(session))
-            return [line for line in lines if line.session is not None and _key(line.session) in old]
+                        old.add(session.key)
+            return [line for line in lines if line.session is not None and line.session.key in old]
 
         gone = store.prune(self.directory, drop, dry_run=dry_run)
         left = len(distinct(store.read(self.directory).sessions))
         if dry_run:
-            left -= len({_key(line.session) for line in gone if line.session is not None})
+            left -= len({line.session.key for line in gone if line.session is not None})
         return Pruned(directory=self.directory, lines=tuple(gone), left=left, dry_run=dry_run)
 
     def _read(self) -> tuple[Sequence[Session], Files]:
@@ -143,10 +143,6 @@ def _check_workload(sessions: Iterable[Session], workload: str | None) -> None:
     if workload is not None and workload not in known:
         told = f"one of {', '.join(known)}" if known else "no session has a name; leave --workload out"
         raise DiagnoseError(f"no workload named {workload!r}", hint=told)
-
-
-def _key(session: Session) -> tuple[str, str | None]:
-    return session.data, session.identity.get("workload")
 
 
 def _count(keep: int | str | None) -> int | None:

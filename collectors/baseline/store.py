@@ -88,7 +88,7 @@ def append(directory: str, verdict: dict[str, Any], *, workload: str | None, add
         raise DiagnoseError(f"the verdict cannot be written as JSON: {error}", hint=_HINT) from error
     with _locked(directory, fcntl.LOCK_EX):
         for line in _kept(directory).lines:
-            if line.session is not None and _same(line.session, session):
+            if line.session is not None and line.session.key == session.key:
                 return Added(path=line.path, session=session, known=True)
         _append(path, written_line)
     return Added(path=path, session=session, known=False)
@@ -109,10 +109,6 @@ def prune(directory: str, drop: Callable[[list[Line]], list[Line]], *, dry_run: 
         for path in marked if not dry_run else ():
             _without(path, marked[path])
     return gone
-
-
-def _same(one: Session, other: Session) -> bool:
-    return one.data == other.data and one.identity.get("workload") == other.identity.get("workload")
 
 
 def _kept(directory: str) -> Kept:

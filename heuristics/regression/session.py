@@ -64,6 +64,11 @@ class Session:
     verdict: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def key(self) -> tuple[str, str | None]:
+        """What makes it one and the same, however often it is told: what was measured, under the name it was given."""
+        return self.data, self.identity.get("workload")
+
+    @property
     def batch(self) -> float | None:
         """Sequences in a step, where that was measured."""
         return positive(mapping(self.verdict, "measured").get("batch"))
@@ -76,7 +81,7 @@ class Session:
 
 def distinct(sessions: Iterable[Session]) -> list[Session]:
     """Each once, however often it is told; under each name that it was given."""
-    return list({(s.data, s.identity.get("workload")): s for s in reversed(list(sessions))}.values())[::-1]
+    return list({s.key: s for s in reversed(list(sessions))}.values())[::-1]
 
 
 def figures_of(measured: Mapping[str, float], samples: Mapping[str, tuple[float, ...]]) -> dict[str, Figure]:

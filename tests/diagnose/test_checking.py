@@ -303,6 +303,7 @@ def test_adding_what_is_there_says_so(tmp_path: Path, nights: str) -> None:
             "time per output token was not measured",
         ),
         ({"environment": {"throttled": ["thermal"]}}, "not well"),
+        ({"verdict": {**verdict()["verdict"], "limits": ["stalled"]}}, "stalled"),
     ],
 )
 def test_what_is_no_session_is_not_added_and_fails_nothing(
