@@ -371,7 +371,7 @@ _SESSIONS: dict[str, Schema] = {
 
 _PAIRED: dict[str, Schema] = {
     "kind": {"const": "paired"},
-    "metrics": {"minItems": 1, "maxItems": 1}
+    "metrics": {"minItems": 1, "maxItems": 2}
     | listed(record(_JUDGED | {"pairs": INTEGER, "change_low": nullable(CHANGE), "change_high": nullable(CHANGE)})),
     "regime": record({"flip": nullable(FLIP)}),
     "pairs": listed(record({"a": POSITIVE, "b": POSITIVE})),
@@ -384,6 +384,7 @@ _PAIRED: dict[str, Schema] = {
             "resolution": POSITIVE,
             "flip_confidence": FRACTION,
             "flips_gate": {"type": "boolean"},
+            "roof_gates": {"type": "boolean"},
         }
     ),
 }
