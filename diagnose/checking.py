@@ -335,9 +335,7 @@ def _of_one_mode(stated: Mapping[str, Any], dump: Iterable[str], *, in_pairs: bo
             f"{listed}: means nothing with --paired, which compares two commands and no sessions",
             hint="leave it out, or check a verdict: diagnose check verdict.json --baseline DIR",
         )
-    raise DiagnoseError(
-        f"{listed}: means nothing without --paired", hint="leave it out, or --paired 'CMD_A' 'CMD_B'"
-    )
+    raise DiagnoseError(f"{listed}: means nothing without --paired", hint="leave it out, or --paired 'CMD_A' 'CMD_B'")
 
 
 def _warm_ups(stated: Any) -> int:

@@ -20,7 +20,7 @@ WALL = Metric(name="wall_s", label="wall time of the command", better=Better.LOW
 VERDICT = "diagnose.verdict/"
 MOST_NAMES, LONGEST_NAME = 8, 40
 _HINT = (
-    "print a verdict (diagnose ... --format json), or a JSON object such as {\"step_s\": 0.02}; "
+    'print a verdict (diagnose ... --format json), or a JSON object such as {"step_s": 0.02}; '
     "--metric wall_s takes the time of the commands, whatever they print"
 )
 

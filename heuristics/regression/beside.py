@@ -1,4 +1,4 @@
-"""What the verdicts of two versions say beside their speed: whether they may be compared at all, and what else moved."""
+"""What the verdicts of two versions say beside their speed: whether they may be compared, and what else moved."""
 
 from __future__ import annotations
 
