@@ -312,7 +312,7 @@ def test_a_file_may_have_the_settings_of_both(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_baseline_of_the_environment_is_for_the_other_mode(tmp_path: Path) -> None:
-    done = run("check", "--paired", "true", "true", "--pairs", 1, "--warm-up", 0, env={"DIAGNOSE_BASELINE": "nights"})
+    done = run("check", "--paired", "true", "true", "--pairs", 1, "--warm-up", 0, DIAGNOSE_BASELINE="nights")
     assert (done.returncode, done.stderr.count(b"Error")) == (3, 0)
     typed = run("check", "--paired", "true", "true", "--baseline", "nights")
     assert (typed.returncode, typed.stdout) == (2, b"")
