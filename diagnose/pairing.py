@@ -95,7 +95,7 @@ class Pairing:
             beside=also,
         )
         compared = replace(compared, commands=(self.a, self.b))
-        return compared if len(pairs) == self.policy.pairs or also.idle else ended_early(compared)
+        return compared if len(pairs) == self.policy.pairs or also.no_measure is not None else ended_early(compared)
 
     def _read(self, command: str) -> Reading | None:
         done = run(command, timeout_s=self.timeout_s, interrupt=self.interrupt)

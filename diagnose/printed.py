@@ -11,10 +11,10 @@ from collectors.verdict_json import session_of
 from diagnose.running import Run
 from diagnose.sessions import watched
 from heuristics.errors import DiagnoseError
+from heuristics.regression.beside import no_measure
 from heuristics.regression.loose import positive
 from heuristics.regression.metrics import METRICS, PRIMARY, Better, Metric
 from heuristics.regression.session import Session
-from heuristics.vocabulary import Regime
 
 WALL = Metric(name="wall_s", label="wall time of the command", better=Better.LOWER, unit="seconds")
 VERDICT = "diagnose.verdict/"
@@ -44,8 +44,8 @@ class Reading:
 
     @property
     def idle(self) -> bool:
-        """The job did nothing while it was watched."""
-        return self.session is not None and self.session.regime is Regime.IDLE
+        """The job did nothing while it was watched, so that there is no figure of it."""
+        return self.session is not None and no_measure(self.session) is not None
 
 
 def reading(done: Run, wanted: Metric | None, before: Kind | None) -> Reading:

@@ -252,7 +252,7 @@ def _paired(check: PairedCheck) -> Iterator[Step]:
     elif Why.MISSING_METRIC in check.why:
         how, command = _MEASURE.get(check.metric.name, _PRINTED)
         yield Step(text=f"{check.metric.label}: {how}", command=command)
-    elif Why.NO_WORK in check.why:
+    elif Why.NO_WORK in check.why or Why.STALLED in check.why:
         yield Step(text="one of the commands did no work while it was watched: put load on in both")
     elif Why.UNLIKE in check.why:
         yield Step(text="run both on the same device of the same host, measured the same way under the same load")

@@ -10,11 +10,11 @@ from statistics import fmean
 from heuristics.regression.flips import flip_between
 from heuristics.regression.gate import OTHER_LOAD
 from heuristics.regression.likeness import Difference, differences
-from heuristics.regression.loose import mapping, positive
+from heuristics.regression.loose import positive
 from heuristics.regression.metrics import ROOF
-from heuristics.regression.outcome import Flip
+from heuristics.regression.outcome import Flip, Why
 from heuristics.regression.policy import PairedPolicy
-from heuristics.regression.session import Session
+from heuristics.regression.session import Session, roof_fraction
 from heuristics.vocabulary import Regime
 
 UNDER_TEST = frozenset({"engine", "engine_version", "model", "dtype", "parallelism", "driver"})
@@ -28,23 +28,31 @@ WHERE_STATED = frozenset({"workload", "load"})
 class Beside:
     """``batch``: mean sequences in a step of A and of B, where the load was another one.
 
-    ``roof``: the fractions of the roof, a pair each; empty unless every verdict states one.
+    ``roof``: the fractions of B's roof, a pair each; empty unless every verdict states one.
     """
 
-    idle: bool = False
+    no_measure: Why | None = None
+    """Why one of them says nothing of the speed."""
     unlike: tuple[Difference, ...] = ()
     batch: tuple[float, float] | None = None
     flip: Flip | None = None
     roof: tuple[tuple[float, float], ...] = ()
 
 
+def no_measure(session: Session) -> Why | None:
+    """Why a session says nothing of the job's speed; None where it does."""
+    if session.regime is Regime.IDLE:
+        return Why.NO_WORK
+    return Why.STALLED if session.stalled else None
+
+
 def beside(pairs: Sequence[tuple[Session, Session]], policy: PairedPolicy) -> Beside:
     """Of pairs of sessions, A first. What the host does to both sides of a pair is no difference between them."""
     a, b = [before for before, _ in pairs], [after for _, after in pairs]
-    roofs = [(positive(before.figure(ROOF)), positive(after.figure(ROOF))) for before, after in pairs]
+    roofs = [(positive(roof_fraction(before, of=after)), positive(after.figure(ROOF))) for before, after in pairs]
     known = tuple((before, after) for before, after in roofs if before is not None and after is not None)
     return Beside(
-        idle=any(session.regime is Regime.IDLE for session in (*a, *b)),
+        no_measure=next((why for session in (*a, *b) if (why := no_measure(session)) is not None), None),
         unlike=tuple(dict.fromkeys(apart for pair in pairs for apart in _apart(*pair))),
         batch=_batch(a, b),
         flip=flip_between(a, b, policy.flip_confidence),
@@ -61,13 +69,8 @@ def _apart(a: Session, b: Session) -> list[Difference]:
 
 
 def _batch(a: Sequence[Session], b: Sequence[Session]) -> tuple[float, float] | None:
-    before, now = _batches(a), _batches(b)
+    before, now = ([s.batch for s in side if s.batch is not None] for side in (a, b))
     if not before or not now:
         return None
     means = fmean(before), fmean(now)
     return means if abs(math.log(means[1] / means[0])) > math.log1p(OTHER_LOAD) else None
-
-
-def _batches(sessions: Sequence[Session]) -> list[float]:
-    found = [positive(mapping(session.verdict, "measured").get("batch")) for session in sessions]
-    return [batch for batch in found if batch is not None]

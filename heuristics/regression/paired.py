@@ -18,7 +18,7 @@ FEWEST_PAIRS = 5
 LARGEST_RATIO = math.log(1e6)
 """Changes are told up to this size: ends of intervals of a few wild pairs are beyond all numbers."""
 
-FORBIDDING = frozenset({Why.NO_WORK, Why.UNLIKE, Why.OTHER_LOAD})
+FORBIDDING = frozenset({Why.NO_WORK, Why.STALLED, Why.UNLIKE, Why.OTHER_LOAD})
 """What more pairs would not change."""
 
 
@@ -115,8 +115,8 @@ def _change(ratio: float) -> float:
 
 def _outcome(found: PairedCheck, also: Beside) -> tuple[Outcome, tuple[Why, ...]]:
     """First what forbids an answer, then what fails, then what lacks."""
-    if also.idle:
-        return Outcome.CANNOT_TELL, (Why.NO_WORK,)
+    if also.no_measure is not None:
+        return Outcome.CANNOT_TELL, (also.no_measure,)
     if found.unlike:
         return Outcome.CANNOT_TELL, (Why.UNLIKE,)
     if len(found.a) < FEWEST_PAIRS:

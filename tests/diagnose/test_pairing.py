@@ -250,6 +250,8 @@ def test_a_provisional_verdict_is_an_error_and_an_idle_one_tells_nothing(tmp_pat
             found = check(paired=pair, pairs=5)
             assert (found.exit_code, found.check.why) == (3, (Why.NO_WORK,))
             assert found.to_text().startswith("CANNOT TELL: the job was idle")
+    stalled = verdicts(tmp_path, "d", verdict={**verdict()["verdict"], "limits": ["stalled"]})
+    assert check(paired=(a, stalled), pairs=5).check.why == (Why.STALLED,)
 
 
 def test_another_load_fails_for_a_flip_alone(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ SITUATIONS: Mapping[str, Callable[[], Check | PairedCheck]] = {
         commands=COMMANDS,
     ),
     "paired_another_load": lambda: in_turns(0.3, beside=Beside(batch=(8.0, 16.0))),
-    "paired_idle": lambda: in_turns(beside=Beside(idle=True)),
+    "paired_idle": lambda: in_turns(beside=Beside(no_measure=Why.NO_WORK)),
     "paired_ended_early": lambda: replace(ended_early(in_turns(pairs=6)), commands=COMMANDS),
     "paired_noisy": lambda: in_turns(noise=20.0, pairs=6),
     "paired_unsettled": lambda: in_turns(noise=6.0, pairs=6),
