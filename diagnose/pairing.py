@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collectors.dump import Interrupt
-from diagnose.check_policy import policy_of
 from diagnose.printed import WALL, Kind, Reading, reading
 from diagnose.running import run
+from heuristics.errors import DiagnoseError
 from heuristics.regression.beside import beside
-from heuristics.regression.metrics import Metric, metric_named
+from heuristics.regression.metrics import METRICS, Metric, metric_named
 from heuristics.regression.outcome import Outcome, Why
 from heuristics.regression.paired import PairedCheck, compare_pairs, ended_early
 from heuristics.regression.policy import PairedPolicy
@@ -27,7 +27,11 @@ def metric_of(name: Any) -> Metric | None:
     """
     if name is None or str(name).replace("-", "_") == WALL.name:
         return None if name is None else WALL
-    return metric_named(policy_of({"metric": name}).metric or "")
+    found = metric_named(str(name).replace("-", "_"))
+    if found is None:
+        known = ", ".join(metric.name for metric in (*METRICS, WALL))
+        raise DiagnoseError(f"no metric named {name!r}", hint=f"one of {known}")
+    return found
 
 
 @dataclass(slots=True, kw_only=True)

@@ -54,7 +54,8 @@ def reading(done: Run, wanted: Metric | None, before: Kind | None) -> Reading:
     ``before``: what those runs printed.
 
     Raises:
-        DiagnoseError: it prints something else than the runs before, nothing of the metric, or a provisional verdict.
+        DiagnoseError: it prints something else than the runs before, no figure of the metric, broken JSON, or a
+            provisional verdict.
         UnreadableDump: its verdict cannot be read.
     """
     told = done.last_object()
@@ -62,6 +63,8 @@ def reading(done: Run, wanted: Metric | None, before: Kind | None) -> Reading:
     kind = Kind.NOTHING if told is None else Kind.FIGURES if session is None else Kind.VERDICT
     if before is not None and kind is not before:
         raise DiagnoseError(f"{done.command}: prints {kind}, and a run before it {before}", hint=_HINT)
+    if told is None and (broken := done.broken_object()) is not None:
+        raise DiagnoseError(f"{done.command}: prints no JSON: {broken[:LONGEST_NAME]}", hint=_HINT)
     if told is None and wanted in (None, WALL):
         return Reading(kind=kind, metric=WALL, value=done.wall_s)
     values = _values(told or {}, session)

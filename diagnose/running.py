@@ -54,6 +54,11 @@ class Run:
     wall_s: float
     output: str
 
+    def broken_object(self) -> str | None:
+        """The first line that begins like an object, where none of what was printed is one."""
+        begin = _BEGINS.search(self.output) if self.last_object() is None else None
+        return None if begin is None else self.output[begin.start() :].strip().partition("\n")[0]
+
     def last_object(self) -> dict[str, Any] | None:
         """The last JSON object that it printed: a line of its own, or several, whatever is printed after it."""
         text, found, end = self.output, None, 0

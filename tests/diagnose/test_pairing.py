@@ -186,6 +186,8 @@ def test_what_is_printed_after_the_object_hides_no_slow_down(ending: str) -> Non
         ('{"step_s": 1' + 5000 * "0" + "}", "it has step_s inf"),
         ('{"step_s": "0.02"}', "it has step_s 0.02"),
         ("{}", "it has nothing"),
+        ('{"step_s": .02}', "prints no JSON: .* .02"),
+        ('{"step_s": 0.02', "prints no JSON"),
     ],
 )
 def test_figures_that_cannot_be_used_are_no_wall_time(printed: str, named: str) -> None:
@@ -194,6 +196,12 @@ def test_figures_that_cannot_be_used_are_no_wall_time(printed: str, named: str) 
         check(paired=(command, command), pairs=5)
     assert "--metric wall_s" in str(found.value.hint)
     assert check(paired=(command, command), pairs=5, warm_up=0, metric="wall-s").check.metric.name == "wall_s"
+
+
+def test_a_metric_that_nobody_knows_is_named_with_those_that_are() -> None:
+    with pytest.raises(DiagnoseError, match="no metric named 'bogus'") as found:
+        check(paired=("true", "true"), metric="bogus")
+    assert str(found.value.hint).endswith("joules_per_token, wall_s")
 
 
 def test_runs_that_print_different_things_are_not_compared(tmp_path: Path) -> None:
