@@ -32,6 +32,7 @@ NAMES = frozenset(
         "roof",
         "pairs",
         "warm_up",
+        "paired_resolution",
         "timeout",
     }
 )
@@ -40,14 +41,20 @@ NAMES = frozenset(
 MOST_PERCENT = {"confidence": 100.0, "min_effect": 1000.0, "resolution": 1000.0}
 
 
-def settings(stated: Mapping[str, Any], *, start: Path | None = None) -> dict[str, Any]:
+def settings(stated: Mapping[str, Any], *, paired: bool = False, start: Path | None = None) -> dict[str, Any]:
     """What was typed, and for what was not the table ``[tool.diagnose.check]`` of the nearest ``pyproject.toml``.
+
+    In a file, ``resolution`` is of sessions and ``paired_resolution`` of pairs; typed, ``resolution`` is of either.
 
     Raises:
         DiagnoseError: that file is no TOML, or its table has a name that is no option.
     """
     typed = {name: value for name, value in stated.items() if value is not None and value != ()}
-    return {**_project(start or Path.cwd()), **typed}
+    project = _project(start or Path.cwd())
+    of_pairs = project.pop("paired_resolution", None)
+    if paired:
+        project["resolution"] = of_pairs
+    return {**project, **typed}
 
 
 def policy_of(found: Mapping[str, Any]) -> Policy:
@@ -93,6 +100,7 @@ def paired_policy_of(found: Mapping[str, Any]) -> PairedPolicy:
         confidence=_percent("confidence", found, usual.confidence),
         resolution=_percent("resolution", found, usual.resolution),
         flips_gate=bool(found.get("flips", True)),
+        roof_gates=bool(found.get("roof", True)),
     )
 
 
