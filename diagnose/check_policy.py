@@ -58,6 +58,7 @@ def paired_policy_of(found: Mapping[str, Any]) -> PairedPolicy:
         confidence=_percent("confidence", found, usual.confidence),
         resolution=_percent("resolution", found, usual.resolution),
         flips_gate=bool(found.get("flips", True)),
+        roof_gates=bool(found.get("roof", True)),
     )
 
 

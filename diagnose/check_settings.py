@@ -38,6 +38,7 @@ KINDS: Mapping[str, Kind] = {
     "roof": Kind.SWITCH,
     "pairs": Kind.NUMBER,
     "warm_up": Kind.NUMBER,
+    "paired_resolution": Kind.NUMBER,
     "timeout": Kind.NUMBER,
 }
 """Options that a project may set once and for all."""
@@ -50,8 +51,10 @@ _EXAMPLES: Mapping[Kind, str] = {
 }
 
 
-def settings(stated: Mapping[str, Any], *, start: Path | None = None) -> dict[str, Any]:
+def settings(stated: Mapping[str, Any], *, paired: bool = False, start: Path | None = None) -> dict[str, Any]:
     """What was typed, and for what was not the table of the nearest ``pyproject.toml``.
+
+    In a file, ``resolution`` is of sessions and ``paired_resolution`` of pairs; typed, ``resolution`` is of either.
 
     Raises:
         DiagnoseError: that file is no TOML, its table has a name that is no option or one twice, or a value is of a
@@ -61,7 +64,11 @@ def settings(stated: Mapping[str, Any], *, start: Path | None = None) -> dict[st
     for name, value in typed.items():
         if not _fits(value, KINDS[name]):
             raise DiagnoseError(f"{name} must be {KINDS[name].value}, not {value!r}", hint=f"{name}={_python(name)}")
-    return {**_project(start or Path.cwd()), **typed}
+    project = _project(start or Path.cwd())
+    of_pairs = project.pop("paired_resolution", None)
+    if paired:
+        project["resolution"] = of_pairs
+    return {**project, **typed}
 
 
 def _project(start: Path) -> dict[str, Any]:

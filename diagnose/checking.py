@@ -15,8 +15,8 @@ from diagnose.against import Against
 from diagnose.check_policy import paired_policy_of, policy_of
 from diagnose.check_result import CheckResult
 from diagnose.check_settings import settings
-from diagnose.given import Path, scaled
-from diagnose.pairing import WARM_UP, Pairing
+from diagnose.given import Path, option, scaled
+from diagnose.pairing import WARM_UP, Pairing, metric_of
 from diagnose.running import TIMEOUT_S
 from diagnose.running import run as run_command
 from diagnose.sessions import Source, verdict_of, workload_named
@@ -25,6 +25,10 @@ from heuristics.regression.gate import confirmed
 from heuristics.regression.outcome import Outcome
 
 SAME_AGAIN = "the second run printed the first one's session again, which confirms nothing: it must measure afresh"
+
+OF_SESSIONS = ("baseline", "workload", "sessions", "latest", "across", "allow_noisy", "add")
+OF_PAIRS = ("pairs", "warm_up")
+"""Options of one mode alone."""
 
 
 def check(
@@ -62,22 +66,24 @@ def check(
             such as a sweep's levels, must agree nevertheless.
         run: in place of ``current``, a command that prints a verdict as JSON.
         paired: two commands, which are run in turns; no baseline then. What is compared is the metric in a verdict or a
-            JSON object that they print, else the time that they take.
+            JSON object that each run prints last, or the time that they take where none prints any.
         confirm: before failing, measure once more: ``run`` again, or all pairs.
         add: add the session to the baseline, the second one where it had to be confirmed; unless it is a regression,
             idle, of a sick host, without the metric that gates, or there already: then a warning says so.
-        metric: the one that gates; time per output token, else step time, tokens/s, kernel time.
+        metric: the one that gates; time per output token, else step time, tokens/s, kernel time. In pairs also
+            ``wall_s``, the time that the commands take, whatever they print.
         min_effect: percent; a smaller change never fails. 3 unless stated.
         confidence: percent, of the interval that a session must leave. 99 unless stated.
         resolution: percent; where a slow-down of this size could hide, nothing can be told. 20 unless stated; 5 in
-            pairs.
+            pairs, for which ``pyproject.toml`` has ``paired-resolution``.
         sessions: like ones that are needed, 8 at least. latest: so many of them count at most, 30 unless stated.
         across: traits that may differ, such as ``engine_version`` or ``driver``, because they are what is tested.
         allow_noisy: check although the host was throttled or shared.
         flips, roof: whether another regime or cause, or a move away from the roof, fails; both do unless stated.
         pairs: 10 unless stated, five at least. warm_up: runs of each before them, 1 unless stated.
         timeout: seconds that a command may take, 1800 unless stated.
-        interrupt: set ``requested`` on it to end the runs and judge what there is.
+        interrupt: set ``requested`` on it to end the runs and judge what there is: pairs that are not all there can
+            fail, and never pass.
         tell: takes a line after each run.
         options: those of ``analyze``, for a dump.
 
@@ -86,36 +92,37 @@ def check(
     Raises:
         CommandFailed: a command fails or does not end.
         UnreadableDump: the current file is none that can be compared.
-        DiagnoseError: an option makes no sense, or the baseline cannot be read.
+        DiagnoseError: an option makes no sense or is of the other mode, or the baseline cannot be read; in pairs,
+            runs print different kinds of things, no usable figure, or a provisional verdict.
     """
-    found = settings(
-        {
-            "baseline": None if baseline is None else fspath(baseline),
-            "workload": workload,
-            "metric": metric,
-            "min_effect": min_effect,
-            "confidence": confidence,
-            "resolution": resolution,
-            "sessions": sessions,
-            "latest": latest,
-            "across": across if isinstance(across, str) else tuple(across),
-            "allow_noisy": allow_noisy,
-            "flips": flips,
-            "roof": roof,
-            "pairs": pairs,
-            "warm_up": warm_up,
-            "timeout": timeout,
-        }
-    )
+    stated = {
+        "baseline": None if baseline is None else fspath(baseline),
+        "workload": workload,
+        "metric": metric,
+        "min_effect": min_effect,
+        "confidence": confidence,
+        "resolution": resolution,
+        "sessions": sessions,
+        "latest": latest,
+        "across": across if isinstance(across, str) else tuple(across),
+        "allow_noisy": allow_noisy,
+        "flips": flips,
+        "roof": roof,
+        "pairs": pairs,
+        "warm_up": warm_up,
+        "timeout": timeout,
+    }
+    found = settings(stated, paired=paired is not None)
     stop, say = interrupt or Interrupt(), tell or _untold
     timeout_s = scaled("timeout", found.get("timeout"), 1.0) or TIMEOUT_S
-    _one_question(current, run, paired, confirm=confirm, add=add)
+    _one_question(current, run, paired, confirm=confirm)
+    _of_one_mode({**stated, **options, "add": add or None}, options, in_pairs=paired is not None)
     if paired is not None:
         pairing = Pairing(
             a=paired[0],
             b=paired[1],
             policy=paired_policy_of(found),
-            metric=policy_of({"metric": found.get("metric")}).metric,
+            metric=metric_of(found.get("metric")),
             warm_up=_warm_ups(found.get("warm_up")),
             timeout_s=timeout_s,
             interrupt=stop,
@@ -168,9 +175,7 @@ def _current(
     return found, command
 
 
-def _one_question(
-    current: object, command: str | None, paired: tuple[str, str] | None, *, confirm: bool, add: bool
-) -> None:
+def _one_question(current: object, command: str | None, paired: tuple[str, str] | None, *, confirm: bool) -> None:
     given = [
         name for name, value in (("CURRENT", current), ("--run", command), ("--paired", paired)) if value is not None
     ]
@@ -181,8 +186,21 @@ def _one_question(
         )
     if confirm and current is not None:
         raise DiagnoseError("a file cannot be measured once more", hint="--run 'diagnose attach PID --format json'")
-    if add and paired is not None:
-        raise DiagnoseError("pairs are no session: there is nothing to add", hint="without --add")
+
+
+def _of_one_mode(stated: Mapping[str, Any], dump: Iterable[str], *, in_pairs: bool) -> None:
+    """What was typed for the other mode is an error; ``dump`` names options of a dump."""
+    foreign = (*OF_SESSIONS, *dump) if in_pairs else OF_PAIRS
+    typed = [option(name) for name in foreign if stated.get(name) is not None and stated[name] != ()]
+    if not typed:
+        return
+    listed = ", ".join(f"--{name}" for name in typed)
+    if in_pairs:
+        raise DiagnoseError(
+            f"{listed}: means nothing with --paired, which compares two commands and no sessions",
+            hint="leave it out, or check a verdict: diagnose check verdict.json --baseline DIR",
+        )
+    raise DiagnoseError(f"{listed}: means nothing without --paired", hint="leave it out, or --paired 'CMD_A' 'CMD_B'")
 
 
 def _warm_ups(stated: Any) -> int:

@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collectors.dump import Interrupt
-from collectors.verdict_json import session_of
-from diagnose.running import Run, run
+from diagnose.printed import WALL, Kind, Reading, reading
+from diagnose.running import run
 from heuristics.errors import DiagnoseError
-from heuristics.regression.flips import flip_between
-from heuristics.regression.metrics import METRICS, PRIMARY, Better, Metric, metric_named
+from heuristics.regression.beside import beside
+from heuristics.regression.metrics import METRICS, Metric, metric_named
 from heuristics.regression.outcome import Outcome, Why
-from heuristics.regression.paired import PairedCheck, compare_pairs
+from heuristics.regression.paired import PairedCheck, compare_pairs, ended_early
 from heuristics.regression.policy import PairedPolicy
-from heuristics.regression.session import Session
 
-WALL = Metric(name="wall_s", label="wall time of the command", better=Better.LOWER, unit="seconds")
-VERDICT = "diagnose.verdict/"
 WARM_UP = 1
-_HINT = 'print a verdict (diagnose ... --format json), a JSON object such as {"step_s": 0.02}, or nothing of the kind'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What one run of a command came to."""
+def metric_of(name: Any) -> Metric | None:
+    """The metric of that name, wall time among them; None where none is asked for.
 
-    metric: Metric
-    value: float
-    session: Session | None = None
+    Raises:
+        DiagnoseError: there is none of that name.
+    """
+    if name is None or str(name).replace("-", "_") == WALL.name:
+        return None if name is None else WALL
+    found = metric_named(str(name).replace("-", "_"))
+    if found is None:
+        known = ", ".join(metric.name for metric in (*METRICS, WALL))
+        raise DiagnoseError(f"no metric named {name!r}", hint=f"one of {known}")
+    return found
 
 
 @dataclass(slots=True, kw_only=True)
 class Pairing:
-    """Runs commands in turns. ``tell`` takes a line after each pair."""
+    """Runs commands in turns. ``tell`` takes a line after each pair.
+
+    ``metric``: the one that is asked for. Wall time counts whatever is printed.
+    """
 
     a: str
     b: str
     policy: PairedPolicy
-    metric: str | None = None
+    metric: Metric | None = None
     warm_up: int = WARM_UP
     timeout_s: float
     interrupt: Interrupt
     tell: Callable[[str], None]
     _chosen: Metric | None = field(default=None, init=False)
+    _kind: Kind | None = field(default=None, init=False)
+    """What the runs print."""
 
     def check(self, *, confirm: bool = False) -> PairedCheck:
         """All pairs, and once more where they look like a regression and that is to be confirmed.
@@ -58,80 +65,59 @@ class Pairing:
             return found
         self.tell("looks like a regression: once more, to confirm it")
         again = self._once()
+        found = replace(found, confirmed_by=again, warnings=(*found.warnings, *again.warnings))
         if again.outcome is Outcome.REGRESSION:
-            return replace(found, confirmed_by=again)
-        return replace(found, outcome=again.outcome, why=(*again.why, Why.NOT_CONFIRMED), confirmed_by=again)
+            return found
+        return replace(found, outcome=again.outcome, why=(*again.why, Why.NOT_CONFIRMED))
 
     def _once(self) -> PairedCheck:
         for number in range(self.warm_up):
             for name, command in (("A", self.a), ("B", self.b)):
                 found = self._read(command)
                 if found is not None:
-                    self.tell(f"warm-up {number + 1}: {name} {found.value:.4g}")
+                    self.tell(f"warm-up {number + 1}: {name} {_told(found)}")
         pairs: list[tuple[Reading, Reading]] = []
-        for number in range(self.policy.pairs):
-            turned = number % 2 == 1
+        while len(pairs) < self.policy.pairs and not any(side.idle for pair in pairs[-1:] for side in pair):
+            turned = len(pairs) % 2 == 1
             first = self._read(self.b if turned else self.a)
             second = None if first is None else self._read(self.a if turned else self.b)
             if first is None or second is None:
                 break
             pairs.append((second, first) if turned else (first, second))
-            before, after = pairs[-1]
-            self.tell(
-                f"pair {number + 1} of {self.policy.pairs}: A {before.value:.4g}, B {after.value:.4g}, "
-                f"{100.0 * (after.value / before.value - 1.0):+.1f} %"
-            )
+            self.tell(f"pair {len(pairs)} of {self.policy.pairs}: {_apart(*pairs[-1])}")
+        return self._judged(pairs)
+
+    def _judged(self, pairs: list[tuple[Reading, Reading]]) -> PairedCheck:
+        values = [(a.value, b.value) for a, b in pairs if not a.idle and not b.idle]
         sessions = [(a.session, b.session) for a, b in pairs if a.session is not None and b.session is not None]
+        also = beside(sessions, self.policy)
         compared = compare_pairs(
-            [a.value for a, _ in pairs],
-            [b.value for _, b in pairs],
+            [a for a, _ in values if a is not None],
+            [b for _, b in values if b is not None],
             self.policy,
-            metric=self._chosen or WALL,
-            flip=flip_between([a for a, _ in sessions], [b for _, b in sessions], self.policy.flip_confidence),
+            metric=self.metric or self._chosen or WALL,
+            beside=also,
         )
-        early = len(pairs) < self.policy.pairs
-        return replace(
-            compared,
-            commands=(self.a, self.b),
-            warnings=(f"ended early: {len(pairs)} of {self.policy.pairs} pairs",) if early else (),
-        )
+        compared = replace(compared, commands=(self.a, self.b))
+        return compared if len(pairs) == self.policy.pairs or also.no_measure is not None else ended_early(compared)
 
     def _read(self, command: str) -> Reading | None:
         done = run(command, timeout_s=self.timeout_s, interrupt=self.interrupt)
         if done is None:
             return None
-        found = _reading(done, self._chosen, self.metric)
-        self._chosen = found.metric
+        if self.metric is WALL:
+            return Reading(kind=Kind.NOTHING, metric=WALL, value=done.wall_s)
+        found = reading(done, self.metric or self._chosen, self._kind)
+        self._kind, self._chosen = found.kind, found.metric or self._chosen
         return found
 
 
-def _reading(done: Run, chosen: Metric | None, asked: str | None) -> Reading:
-    """The metric of a verdict or of a JSON object that was printed; else the time that the command took."""
-    told = done.last_object()
-    session = session_of(told, done.command) if told is not None and _is_verdict(told) else None
-    values = _values(told, session)
-    wanted = metric_named(asked) if asked is not None else chosen
-    if wanted is None:
-        wanted = next((m for m in (*PRIMARY, *METRICS) if m.name in values), WALL)
-    if wanted is WALL:
-        return Reading(metric=WALL, value=done.wall_s, session=session)
-    value = values.get(wanted.name)
-    if value is None:
-        raise DiagnoseError(f"{done.command}: does not tell its {wanted.label} ({wanted.name})", hint=_HINT)
-    return Reading(metric=wanted, value=value, session=session)
+def _told(found: Reading) -> str:
+    return "idle" if found.idle or found.value is None else f"{found.value:.4g}"
 
 
-def _is_verdict(told: Mapping[str, Any]) -> bool:
-    return str(told.get("schema")).startswith(VERDICT)
-
-
-def _values(told: Mapping[str, Any] | None, session: Session | None) -> dict[str, float]:
-    """Positive numbers by the names of metrics."""
-    if session is not None:
-        found = {name: session.figure(name) for name in session.figures}
-        return {name: value for name, value in found.items() if value is not None}
-    return {
-        name: float(value)
-        for name, value in (told or {}).items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0.0 < value < float("inf")
-    }
+def _apart(a: Reading, b: Reading) -> str:
+    sides = f"A {_told(a)}, B {_told(b)}"
+    if a.idle or b.idle or a.value is None or b.value is None:
+        return sides
+    return f"{sides}, {100.0 * (b.value / a.value - 1.0):+.1f} %"

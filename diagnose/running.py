@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import select
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from collectors.dump import Interrupt
@@ -18,11 +21,25 @@ from heuristics.errors import DiagnoseError
 
 TIMEOUT_S = 1800.0
 MOST_OUTPUT = 1 << 26
-"""Bytes of standard output that are read: a verdict has tens of kilobytes."""
+"""Bytes of standard output that are read, from its end: a verdict has tens of kilobytes."""
 TOLD = 600
 """Characters of standard error that are told of a command that failed."""
 WAKE_S = 0.05
 GRACE_S = 2.0
+
+_BEGINS = re.compile(r"^[ \t]*\{", re.MULTILINE)
+_REST = re.compile(r"[ \t\r]*$", re.MULTILINE)
+
+
+def _integer(digits: str) -> float:
+    """Of as many digits as there are: Python refuses thousands."""
+    try:
+        return int(digits)
+    except ValueError:
+        return math.inf
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer)
 
 
 class CommandFailed(DiagnoseError):
@@ -37,15 +54,22 @@ class Run:
     wall_s: float
     output: str
 
+    def broken_object(self) -> str | None:
+        """The first line that begins like an object, where none of what was printed is one."""
+        begin = _BEGINS.search(self.output) if self.last_object() is None else None
+        return None if begin is None else self.output[begin.start() :].strip().partition("\n")[0]
+
     def last_object(self) -> dict[str, Any] | None:
-        """The JSON object that it printed: all of its output, or the last line of it."""
-        text = self.output.strip()
-        for candidate in (text, text.rpartition("\n")[2]):
+        """The last JSON object that it printed: a line of its own, or several, whatever is printed after it."""
+        text, found, end = self.output, None, 0
+        for begin in _BEGINS.finditer(text):
+            if begin.start() < end:
+                continue
             with suppress(ValueError, RecursionError):
-                found = json.loads(candidate)
-                if isinstance(found, dict):
-                    return found
-        return None
+                told, after = _DECODER.raw_decode(text, begin.end() - 1)
+                if _REST.match(text, after):
+                    found, end = told, after
+        return found
 
 
 def run(command: str, *, timeout_s: float = TIMEOUT_S, interrupt: Interrupt | None = None) -> Run | None:
@@ -80,8 +104,7 @@ def run(command: str, *, timeout_s: float = TIMEOUT_S, interrupt: Interrupt | No
             )
         if child.returncode != 0:
             raise CommandFailed(f"{command}: {_died(child.returncode)}{_last(err)}", hint="run it by itself first")
-        out.seek(0)
-        return Run(command=command, wall_s=wall_s, output=out.read(MOST_OUTPUT).decode("utf-8", "replace"))
+        return Run(command=command, wall_s=wall_s, output=_end_of(out, MOST_OUTPUT))
 
 
 def _ended(child: subprocess.Popen[bytes], until_s: float, interrupt: Interrupt | None) -> bool | None:
@@ -105,25 +128,35 @@ def _ended(child: subprocess.Popen[bytes], until_s: float, interrupt: Interrupt 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     """Whatever is left of its group: politely, then not."""
-    for number, patience_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
+    for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(child.pid, number)
         except (ProcessLookupError, PermissionError):
             break
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(patience_s)
-        if number is signal.SIGTERM and child.returncode is not None and not _alive(child.pid):
+        if _gone(child, GRACE_S):
             break
     with suppress(subprocess.TimeoutExpired):
         child.wait(GRACE_S)
 
 
-def _alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
+def _gone(child: subprocess.Popen[bytes], patience_s: float) -> bool:
+    """Whether it and its group end in time."""
+    until_s = time.monotonic() + patience_s
+    while child.poll() is None or _alive(child.pid):
+        if time.monotonic() >= until_s:
+            return False
+        time.sleep(WAKE_S)
     return True
+
+
+def _alive(group: int) -> bool:
+    """Whether anything of it still runs: what has ended and was not waited for does not."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            state, _, of = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:3]
+            if int(of) == group and state not in "ZX":
+                return True
+    return False
 
 
 def _died(code: int) -> str:
@@ -137,7 +170,12 @@ def _died(code: int) -> str:
 
 def _last(stream: IO[bytes]) -> str:
     """The end of what it complained of."""
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(max(0, size - 4 * TOLD))
-    text = " ".join(stream.read().decode("utf-8", "replace").split())
+    text = " ".join(_end_of(stream, 4 * TOLD).split())
     return f": {text[-TOLD:]}" if text else ""
+
+
+def _end_of(stream: IO[bytes], most: int) -> str:
+    """The last bytes of it as text."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - most))
+    return stream.read(most).decode("utf-8", "replace")

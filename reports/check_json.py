@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from heuristics.regression.likeness import Difference
 from heuristics.regression.outcome import Check, Comparison, Flip, Guard, LeftOut, Role
 from heuristics.regression.paired import PairedCheck
 from heuristics.regression.policy import PairedPolicy, Policy
@@ -67,9 +68,7 @@ def _sessions(check: Check) -> Json:
             "current": _regime(check.current),
             "flip": _flip(check.flip),
         },
-        "batch": None
-        if check.batch is None
-        else {"baseline": rounded(check.batch[0]), "current": rounded(check.batch[1])},
+        "batch": _batch(check.batch),
         "guards": [_guard(guard) for guard in check.guards],
         "left_out": [_left_out(left) for left in check.left_out],
         "sessions": [{"name": s.name, "created_at": s.created_at} for s in check.sessions],
@@ -111,27 +110,38 @@ def _paired(check: PairedCheck) -> Json:
     return {
         "primary": check.metric.name,
         "metrics": [
-            {
-                "name": check.metric.name,
-                "better": check.metric.better.value,
-                "role": Role.GATE.value,
-                "outcome": check.outcome.value,
-                "why": check.why[0].value if check.why else None,
-                "pairs": len(check.a),
-                "current": rounded(median(check.b)) if check.b else None,
-                "baseline": rounded(median(check.a)) if check.a else None,
-                "change": rounded(check.change),
-                "change_low": rounded(check.low),
-                "change_high": rounded(check.high),
-                "spread": rounded(check.spread),
-                "p": rounded(check.p),
-            }
+            _metric_of_pairs(check, Role.GATE),
+            *([] if check.roof is None else [_metric_of_pairs(check.roof, _roof_role(check.policy))]),
         ],
         "regime": {"flip": _flip(check.flip)},
+        "unlike": [_difference(d) for d in check.unlike],
+        "batch": _batch(check.batch),
         "pairs": [{"a": rounded(a), "b": rounded(b)} for a, b in zip(check.a, check.b, strict=True)],
         "commands": None if check.commands is None else {"a": check.commands[0], "b": check.commands[1]},
         "policy": _paired_policy(check.policy),
     }
+
+
+def _metric_of_pairs(check: PairedCheck, role: Role) -> Json:
+    return {
+        "name": check.metric.name,
+        "better": check.metric.better.value,
+        "role": role.value,
+        "outcome": check.outcome.value,
+        "why": check.why[0].value if check.why else None,
+        "pairs": len(check.a),
+        "current": rounded(median(check.b)) if check.b else None,
+        "baseline": rounded(median(check.a)) if check.a else None,
+        "change": rounded(check.change),
+        "change_low": rounded(check.low),
+        "change_high": rounded(check.high),
+        "spread": rounded(check.spread),
+        "p": rounded(check.p),
+    }
+
+
+def _roof_role(policy: PairedPolicy) -> Role:
+    return Role.GATE if policy.roof_gates else Role.REPORT
 
 
 def _regime(session: Session) -> Json:
@@ -181,8 +191,16 @@ def _left_out(left: LeftOut) -> Json:
     return {
         "count": left.count,
         "reason": left.reason,
-        "differences": [{"trait": d.trait, "baseline": d.baseline, "current": d.current} for d in left.differences],
+        "differences": [_difference(d) for d in left.differences],
     }
+
+
+def _difference(apart: Difference) -> Json:
+    return {"trait": apart.trait, "baseline": apart.baseline, "current": apart.current}
+
+
+def _batch(batch: tuple[float, float] | None) -> Json | None:
+    return None if batch is None else {"baseline": rounded(batch[0]), "current": rounded(batch[1])}
 
 
 def _policy(policy: Policy) -> Json:
@@ -209,4 +227,5 @@ def _paired_policy(policy: PairedPolicy) -> Json:
         "resolution": policy.resolution,
         "flip_confidence": policy.flip_confidence,
         "flips_gate": policy.flips_gate,
+        "roof_gates": policy.roof_gates,
     }

@@ -252,8 +252,14 @@ def _paired(check: PairedCheck) -> Iterator[Step]:
     elif Why.MISSING_METRIC in check.why:
         how, command = _MEASURE.get(check.metric.name, _PRINTED)
         yield Step(text=f"{check.metric.label}: {how}", command=command)
-    elif Why.NO_WORK in check.why:
+    elif Why.NO_WORK in check.why or Why.STALLED in check.why:
         yield Step(text="one of the commands did no work while it was watched: put load on in both")
+    elif Why.UNLIKE in check.why:
+        yield Step(text="run both on the same device of the same host, measured the same way under the same load")
+    elif Why.OTHER_LOAD in check.why:
+        yield Step(text="put the same load on both: speed follows the batch")
+    elif Why.ENDED_EARLY in check.why:
+        yield Step(text="let all pairs run", command=_pairs(check, check.policy.pairs))
     elif check.outcome is Outcome.REGRESSION and check.confirmed_by is None:
         yield Step(text="run it once more before it is believed", command=f"{_in_turns(check)} --confirm")
 

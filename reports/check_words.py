@@ -38,6 +38,7 @@ WHYS: Mapping[Why, str] = {
     Why.STALLED: "the job stood still with requests running",
     Why.NO_VERDICT: "nothing was judged",
     Why.OTHER_LOAD: "another load",
+    Why.ENDED_EARLY: "ended early",
     Why.NOT_CONFIRMED: "not confirmed",
 }
 """What an outcome rests on, in a few words."""

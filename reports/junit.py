@@ -89,11 +89,22 @@ def _metric(answer: Check, seen: Check, c: Comparison) -> _Case:
 
 def _paired(answer: PairedCheck, seen: PairedCheck) -> Iterator[_Case]:
     case = _Case(name=_name(seen.metric.label, Role.GATE), properties=_pair_figures(seen), says=brief(answer))
-    speed = [why for why in answer.why if why not in FLIPS]
+    roof = seen.roof
+    speed = [why for why in answer.why if why not in FLIPS and (roof is None or why is not Why.FARTHER_FROM_ROOF)]
     if answer.outcome is Outcome.REGRESSION and speed:
         yield _failed(case, answer, speed[0])
     else:
         yield _cannot_tell(case, answer) if answer.outcome is Outcome.CANNOT_TELL else case
+    if roof is not None:
+        told = _Case(
+            name=_name(roof.metric.label, Role.GATE if seen.policy.roof_gates else Role.REPORT),
+            properties=_pair_figures(roof),
+            says=f"{roof.outcome}: {WHYS[roof.why[0]]}",
+        )
+        if answer.outcome is Outcome.REGRESSION and Why.FARTHER_FROM_ROOF in answer.why:
+            yield _failed(told, answer, Why.FARTHER_FROM_ROOF)
+        else:
+            yield _skipped(told, brief(answer)) if answer.outcome is Outcome.CANNOT_TELL else told
     yield _regime(answer, seen)
 
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from diagnose.commands.interrupt import first_judges
 from diagnose.commands.options import roof_options
@@ -74,6 +75,8 @@ def command(
     loose = {
         name: options.pop(name) for name in ("gpu", "model", "dtype", "bandwidth_gb_s", "tflops", "tensor_parallel")
     }
+    if options["paired"] is not None and context.get_parameter_source("baseline") is ParameterSource.ENVIRONMENT:
+        options["baseline"] = None
     with first_judges() as interrupt:
         result = check(
             current,

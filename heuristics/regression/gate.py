@@ -16,12 +16,11 @@ from heuristics.regression.choosing import choose
 from heuristics.regression.flips import flip
 from heuristics.regression.health import guards
 from heuristics.regression.interval import holm, prediction
-from heuristics.regression.loose import mapping, words
 from heuristics.regression.metrics import METRICS, ROOF, Metric
 from heuristics.regression.outcome import Check, Comparison, Outcome, Role, Why
 from heuristics.regression.policy import Policy
 from heuristics.regression.session import Session, roof_fraction
-from heuristics.vocabulary import Limit, Regime
+from heuristics.vocabulary import Regime
 
 OTHER_LOAD = 0.2
 """A batch that differs by more than this part is another load."""
@@ -155,7 +154,7 @@ def _outcome(found: Check) -> tuple[Outcome, tuple[Why, ...]]:
     policy, sessions = found.policy, found.sessions
     if found.current.regime is Regime.IDLE:
         return Outcome.CANNOT_TELL, (Why.NO_WORK,)
-    if Limit.STALLED.value in words(mapping(found.current.verdict, "verdict"), "limits"):
+    if found.current.stalled:
         return Outcome.CANNOT_TELL, (Why.STALLED,)
     if found.guards and not policy.allow_noisy:
         return Outcome.CANNOT_TELL, (Why.SICK_HOST,)

@@ -43,6 +43,7 @@ class Why(StrEnum):
     STALLED = "stalled"
     NO_VERDICT = "no_verdict"
     OTHER_LOAD = "other_load"
+    ENDED_EARLY = "ended_early"
     NOT_CONFIRMED = "not_confirmed"
 
 

@@ -42,3 +42,4 @@ class PairedPolicy:
     resolution: float = 0.05
     flip_confidence: float = 0.80
     flips_gate: bool = True
+    roof_gates: bool = True

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from heuristics.regression.loose import mapping, numbers, positive
+from heuristics.regression.loose import mapping, numbers, positive, words
 from heuristics.regression.metrics import METRICS, ROOF
 from heuristics.vocabulary import Cause, Limit, Regime, Share
 
@@ -72,6 +72,11 @@ class Session:
     def batch(self) -> float | None:
         """Sequences in a step, where that was measured."""
         return positive(mapping(self.verdict, "measured").get("batch"))
+
+    @property
+    def stalled(self) -> bool:
+        """Requests ran, and nothing came of them."""
+        return Limit.STALLED.value in words(mapping(self.verdict, "verdict"), "limits")
 
     def figure(self, metric: str) -> float | None:
         """The session's value of a metric, where it is a positive number, which a ratio needs."""

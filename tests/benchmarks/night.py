@@ -56,8 +56,8 @@ def session(version: str, step_s: float, out: Path) -> None:
 
 
 @contextmanager
-def served(server: str, model: str) -> Iterator[str]:
-    """llama.cpp's server with that model; its address."""
+def served(server: str, model: str) -> Iterator[int]:
+    """llama.cpp's server with that model; its pid."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -72,7 +72,7 @@ def served(server: str, model: str) -> Iterator[str]:
                 break
             except (OSError, urllib.error.URLError):
                 time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        yield process.pid
     finally:
         process.terminate()
         process.wait(20)
@@ -80,9 +80,9 @@ def served(server: str, model: str) -> Iterator[str]:
 
 def swept(server: str, model: str, at_once: int, out: Path) -> None:
     """One session of llama.cpp's server under a load of so many requests at once."""
-    with served(server, model) as url:
+    with served(server, model) as pid:
         load = ["--batches", at_once, "--level-seconds", WATCH_S, "--prompt-tokens", 32, "--output-tokens", 96]
-        ran("sweep", url, *load, "--format", "json", "-o", out)
+        ran("sweep", pid, *load, "--format", "json", "-o", out)
 
 
 def ran(*arguments: Any) -> subprocess.CompletedProcess[str]:

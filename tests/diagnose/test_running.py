@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from collectors.dump import Interrupt
-from diagnose.running import CommandFailed, run
+from diagnose import running
+from diagnose.running import CommandFailed, Run, run
 
 
 def test_what_it_prints_and_how_long_it_took() -> None:
@@ -18,6 +19,33 @@ def test_what_it_prints_and_how_long_it_took() -> None:
     assert found is not None
     assert found.last_object() == {"step_s": 0.5}
     assert found.wall_s >= 0.2
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        '{"step_s": 1}\nbye',
+        '{"step_s": 2}\n{"step_s": 1}\n\n{broken\n[{"a": 1}]',
+        'begin {"a": 2}\n{\n "step_s":\n 1\n}\nbye {"b": 1}',
+        '{"step_s": 1}\r',
+    ],
+)
+def test_the_last_object_whatever_is_printed_around_it(printed: str) -> None:
+    assert Run(command="bench", wall_s=1.0, output=printed).last_object() == {"step_s": 1}
+
+
+def test_objects_within_objects_are_not_the_last() -> None:
+    outer = '{\n "step_s": 1,\n "runs": [\n  {},\n  {"a": 1}\n ]\n}'
+    found = Run(command="bench", wall_s=1.0, output=outer).last_object()
+    assert found == {"step_s": 1, "runs": [{}, {"a": 1}]}
+
+
+def test_of_long_outputs_the_end_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "MOST_OUTPUT", 1000)
+    found = run("seq 2000; echo '{\"step_s\": 1}'")
+    assert found is not None
+    assert len(found.output) == 1000
+    assert found.last_object() == {"step_s": 1}
 
 
 def test_an_object_over_several_lines() -> None:
@@ -53,6 +81,15 @@ def test_what_it_leaves_behind_is_ended_too(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     run(f"sleep 60 & echo $! > {mark}")
     _gone(mark)
+
+
+def test_what_it_leaves_behind_may_tidy_up(tmp_path: Path) -> None:
+    tidy = tmp_path / "tidy"
+    run(
+        f"(trap 'sleep 0.3; touch {tidy}; exit' TERM; touch {tidy}.ready; while :; do sleep 0.05; done) & "
+        f"while ! test -e {tidy}.ready; do sleep 0.05; done"
+    )
+    assert tidy.exists()
 
 
 def test_the_user_need_not_wait() -> None:

@@ -289,6 +289,9 @@ FLIP = record(
     }
 )
 
+DIFFERENCE = record({"trait": {"enum": list(TRAITS)}, "baseline": nullable(TEXT), "current": nullable(TEXT)})
+BATCH = nullable(record({"baseline": POSITIVE, "current": POSITIVE}))
+
 _ANSWERED: dict[str, Schema] = {
     "schema": {"const": "diagnose.check/1"},
     "outcome": one_of(Outcome),
@@ -325,7 +328,7 @@ _SESSIONS: dict[str, Schema] = {
             "flip": nullable(FLIP),
         }
     ),
-    "batch": nullable(record({"baseline": POSITIVE, "current": POSITIVE})),
+    "batch": BATCH,
     "guards": listed(
         record(
             {
@@ -340,9 +343,7 @@ _SESSIONS: dict[str, Schema] = {
             {
                 "count": {"type": "integer", "minimum": 1},
                 "reason": TEXT,
-                "differences": listed(
-                    record({"trait": {"enum": list(TRAITS)}, "baseline": nullable(TEXT), "current": nullable(TEXT)})
-                ),
+                "differences": listed(DIFFERENCE),
             }
         )
     ),
@@ -371,9 +372,11 @@ _SESSIONS: dict[str, Schema] = {
 
 _PAIRED: dict[str, Schema] = {
     "kind": {"const": "paired"},
-    "metrics": {"minItems": 1, "maxItems": 1}
+    "metrics": {"minItems": 1, "maxItems": 2}
     | listed(record(_JUDGED | {"pairs": INTEGER, "change_low": nullable(CHANGE), "change_high": nullable(CHANGE)})),
     "regime": record({"flip": nullable(FLIP)}),
+    "unlike": listed(DIFFERENCE),
+    "batch": BATCH,
     "pairs": listed(record({"a": POSITIVE, "b": POSITIVE})),
     "commands": nullable(record({"a": TEXT, "b": TEXT})),
     "policy": record(
@@ -384,6 +387,7 @@ _PAIRED: dict[str, Schema] = {
             "resolution": POSITIVE,
             "flip_confidence": FRACTION,
             "flips_gate": {"type": "boolean"},
+            "roof_gates": {"type": "boolean"},
         }
     ),
 }

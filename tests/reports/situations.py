@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from diagnose.pairing import WALL
+from heuristics.regression.beside import Beside, beside
 from heuristics.regression.gate import check, confirmed
 from heuristics.regression.outcome import Check, Flip, Outcome, Why
-from heuristics.regression.paired import PairedCheck, compare_pairs
+from heuristics.regression.paired import PairedCheck, compare_pairs, ended_early
 from heuristics.regression.policy import PairedPolicy, Policy
 from heuristics.regression.session import Health, Session, figures_of
 from heuristics.vocabulary import Cause, Regime
@@ -92,6 +93,11 @@ FLIPPED = Flip(
     sessions=10,
 )
 
+FARTHER = tuple((0.6 * (1.0 + offset), 0.52 * (1.0 - offset)) for offset in OFFSETS)
+"""Fractions of the roof, of A and of B."""
+
+ELSEWHERE = {"gpu": "NVIDIA L40S", "devices": "1 x NVIDIA L40S", "driver": "570.10"}
+
 COMMANDS = ("python decode.py --batch 8", "python decode.py --batch 8 --eager")
 
 SICK = Health(
@@ -154,8 +160,19 @@ SITUATIONS: Mapping[str, Callable[[], Check | PairedCheck]] = {
     "paired_slower": lambda: replace(in_turns(0.06), commands=COMMANDS),
     "paired_pass": lambda: replace(in_turns(), commands=COMMANDS),
     "paired_faster": lambda: in_turns(-0.1),
-    "paired_flip": lambda: in_turns(flip=FLIPPED),
-    "paired_slower_and_flipped": lambda: in_turns(0.2, flip=FLIPPED),
+    "paired_flip": lambda: in_turns(beside=Beside(flip=FLIPPED)),
+    "paired_slower_and_flipped": lambda: in_turns(0.2, beside=Beside(flip=FLIPPED)),
+    "paired_farther": lambda: in_turns(beside=Beside(roof=FARTHER)),
+    "paired_slower_and_farther": lambda: in_turns(0.15, beside=Beside(roof=FARTHER)),
+    "paired_faster_and_farther": lambda: in_turns(-0.2, beside=Beside(roof=FARTHER)),
+    "paired_farther_told_only": lambda: in_turns(beside=Beside(roof=FARTHER), policy={"roof_gates": False}),
+    "paired_unlike": lambda: replace(
+        in_turns(-0.2, beside=beside([(session(), session(identity=ELSEWHERE))] * 10, PairedPolicy())),
+        commands=COMMANDS,
+    ),
+    "paired_another_load": lambda: in_turns(0.3, beside=Beside(batch=(8.0, 16.0))),
+    "paired_idle": lambda: in_turns(beside=Beside(no_measure=Why.NO_WORK)),
+    "paired_ended_early": lambda: replace(ended_early(in_turns(pairs=6)), commands=COMMANDS),
     "paired_noisy": lambda: in_turns(noise=20.0, pairs=6),
     "paired_unsettled": lambda: in_turns(noise=6.0, pairs=6),
     "paired_hopeless": lambda: in_turns(noise=85.0, pairs=6),
