@@ -21,6 +21,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,29 +31,29 @@ from heuristics.vocabulary import Share
 
 DIAGNOSE = [sys.executable, "-m", "diagnose"]
 WATCH_S = 8
-SLOWER = 0.12
+SLOWER = 0.15
 """What is added to each step of the slowed version, of the step itself."""
 WAITING = 3.0
 BATCH = 64
 HERE = [sys.executable, "-m", "tests.benchmarks.night"]
 
 
-def kept(step_s: float = 0.0) -> dict[str, Workload]:
-    """The versions of the demo's decoder: as it is, slowed, made to wait, and at a larger batch."""
-    usual = workload(Share.MEMORY, last_level_cache_bytes=32e6)
+def kept(job: str, step_s: float = 0.0) -> dict[str, Workload]:
+    """The versions of one of the demo's decoders: as it is, and changed by a known amount."""
+    usual = workload(Share.LATENCY if job == "pausing" else Share.MEMORY, last_level_cache_bytes=32e6)
     return {
         "usual": usual,
-        "slower": replace(usual, pause_s=SLOWER * step_s),
+        "slower": replace(usual, pause_s=usual.pause_s + SLOWER * step_s),
         "waiting": replace(usual, pause_s=WAITING * step_s),
         "batch": replace(usual, batch=BATCH),
     }
 
 
-def session(version: str, step_s: float, out: Path) -> None:
-    """One session of the demo's decoder: started, watched, ended."""
-    with running(kept(step_s)[version]) as job:
+def session(job: str, version: str, step_s: float, out: Path) -> None:
+    """One session of a decoder of the demo's: started, watched, ended."""
+    with running(kept(job, step_s)[version]) as process:
         time.sleep(1.0)
-        ran("attach", job.pid, "--for", WATCH_S, "--format", "json", "-o", out)
+        ran("attach", process.pid, "--for", WATCH_S, "--format", "json", "-o", out)
 
 
 @contextmanager
@@ -132,11 +133,11 @@ def main() -> None:
     parser.add_argument("--server")
     parser.add_argument("--model")
     parser.add_argument("--slower")
-    parser.add_argument("--one", nargs=2, metavar=("VERSION", "STEP_S"), help="one session of the demo's job, as JSON")
+    parser.add_argument("--one", nargs=3, metavar=("JOB", "VERSION", "STEP_S"), help="one session of it, as JSON")
     given = parser.parse_args()
     if given.one:
         out = Path(given.folder)
-        session(given.one[0], float(given.one[1]), out)
+        session(given.one[0], given.one[1], float(given.one[2]), out)
         print(out.read_text(encoding="utf-8"))
         return
     folder = Path(given.folder).absolute()
@@ -158,13 +159,23 @@ def main() -> None:
         os.chdir(folder)
         week(load, ["usual", "slower", "batch"], given.sessions)
         return
-    os.chdir(folder)
-    session("usual", 0.0, Path("first.json"))
-    step_s = json.loads(Path("first.json").read_text(encoding="utf-8"))["measured"]["step_s"]
-    print(f"a step takes {1e3 * step_s:.1f} ms; the slowed version waits {1e3 * SLOWER * step_s:.1f} ms more in each\n")
-    week(lambda version, out: session(version, step_s, out), ["usual", "slower", "waiting", "batch"], given.sessions)
-    commands = [shlex.join([*HERE, f"pair-{v}.json", "--one", v, str(step_s)]) for v in ("usual", "slower")]
-    shown("check", "--paired", *commands, "--pairs", 6)
+    for job, versions in (("pausing", ["usual", "slower"]), ("streaming", ["usual", "waiting", "batch"])):
+        (folder / job).mkdir(exist_ok=True)
+        os.chdir(folder / job)
+        session(job, "usual", 0.0, Path("first.json"))
+        step_s = json.loads(Path("first.json").read_text(encoding="utf-8"))["measured"]["step_s"]
+        print(f"=== {job}: a step takes {1e3 * step_s:.1f} ms ===\n", flush=True)
+        week(partial(taken, job, step_s), versions, given.sessions)
+        if job == "pausing":
+            commands = [
+                shlex.join([*HERE, f"pair-{v}.json", "--one", job, v, str(step_s)]) for v in ("usual", "slower")
+            ]
+            shown("check", "--paired", *commands, "--pairs", 6)
+
+
+def taken(job: str, step_s: float, version: str, out: Path) -> None:
+    """The same, as ``week`` wants it."""
+    session(job, version, step_s, out)
 
 
 if __name__ == "__main__":
