@@ -20,7 +20,6 @@ UNFIT = {
     Why.SICK_HOST: "the host was not well",
     Why.NO_WORK: "the job did no work",
     Why.STALLED: "the job stalled",
-    Why.NO_VERDICT: "nothing was judged",
     Why.OTHER_LOAD: "the load was another one",
 }
 """A session that shows these is no measure for later ones."""

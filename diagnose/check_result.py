@@ -27,6 +27,9 @@ class CheckResult:
     added: str | None = None
     """The file that the session was added to."""
 
+    def __repr__(self) -> str:
+        return f"CheckResult(outcome={self.outcome!r}, exit_code={self.exit_code})"
+
     def difference(self) -> DiffResult | None:
         """What moved since the most usual of the like sessions, where the check came to a regression."""
         found = self.check

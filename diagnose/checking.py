@@ -149,7 +149,11 @@ def check(
     now = _now()
     added = against.add(verdict, answer.confirmed_by or answer, now=now) if add else None
     return CheckResult(
-        check=answer, created_at=now, baseline=against.directory, warnings=tuple(against.warnings), added=added
+        check=replace(answer, kept=added is not None),
+        created_at=now,
+        baseline=against.directory,
+        warnings=tuple(against.warnings),
+        added=added,
     )
 
 

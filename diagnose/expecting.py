@@ -92,6 +92,10 @@ def unknown(expected: Mapping[str, Any]) -> str | None:
         value = expected.get(name)
         if value is not None and value not in [w.value for w in words]:
             return f"{name} {value!r} is none of {', '.join(w.value for w in words)}"
+    for name in ("roof", "confidence"):
+        value = expected.get(name)
+        if value is not None and not 0.0 < value <= 1.0:
+            return f"{name} must lie between 0 and 1, not {value}"
     return None
 
 

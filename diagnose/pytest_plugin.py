@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,8 +43,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the marker known, and refuse to keep sessions nowhere."""
     config.addinivalue_line("markers", MARKER)
+    if config.getoption("--diagnose-update") and _folder(config) is None:
+        raise pytest.UsageError("--diagnose-update needs --diagnose-baseline DIR")
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Diagnosing:
     strict: bool
     node: str
     tell: Callable[[str], None]
-    judged: list[Judged] = field(default_factory=list)
+    called: bool = False
     unnamed: int = 0
     """Calls so far that named no workload."""
 
@@ -90,9 +92,9 @@ class Diagnosing:
         stated = {"regime": regime, "cause": cause, "roof": roof, "confidence": confidence, "workload": workload}
         merged = {**self.expected, **{name: value for name, value in stated.items() if value is not None}}
         workload = merged.pop("workload", None) or self._own_name()
+        self.called = True
         try:
             found = judge(source, workload, options)
-            self.judged.append(found)
             failures = Expected(**merged).failures(found)
             if self.baseline is not None:
                 failures += self._compared(found, workload, failed=bool(failures))
@@ -120,38 +122,44 @@ class Diagnosing:
 
 
 @pytest.fixture
-def diagnose(request: pytest.FixtureRequest) -> Diagnosing:
+def diagnose(request: pytest.FixtureRequest) -> Iterator[Diagnosing]:
     """Judge a step function, dumps or a live pid, and compare with the baseline; see the marker of the same name."""
     marker = request.node.get_closest_marker(NAME)
-    if marker is not None and marker.args:
-        raise pytest.UsageError(
-            f"{request.node.nodeid}: the marker {NAME} takes keywords only, such as regime='memory'"
-        )
-    expected = dict(marker.kwargs) if marker is not None else {}
-    from diagnose.expecting import unknown
-
-    if wrong := unknown(expected):
-        raise pytest.UsageError(f"{request.node.nodeid}: the marker {NAME}: {wrong}")
-    config = request.config
-    folder = config.getoption("--diagnose-baseline")
-    if folder is None and (stated := str(config.getini("diagnose_baseline"))):
-        folder = str(config.rootpath / stated)
-    update = bool(config.getoption("--diagnose-update"))
-    if update and folder is None:
-        raise pytest.UsageError("--diagnose-update needs --diagnose-baseline DIR")
-    node = request.node.nodeid
 
     def tell(line: str) -> None:
         request.node.user_properties.append((NAME, line))
 
-    return Diagnosing(
-        expected=expected,
-        baseline=folder,
-        update=update,
-        strict=bool(config.getoption("--diagnose-strict")),
-        node=node,
+    found = Diagnosing(
+        expected=dict(marker.kwargs) if marker is not None else {},
+        baseline=_folder(request.config),
+        update=bool(request.config.getoption("--diagnose-update")),
+        strict=bool(request.config.getoption("--diagnose-strict")),
+        node=request.node.nodeid,
         tell=tell,
     )
+    yield found
+    if marker is not None and not found.called:
+        pytest.fail(f"the marker {NAME} asks for a verdict, and the test judged nothing: diagnose(...)", pytrace=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A marker that could never be held against anything is an error, before any test runs."""
+    from diagnose.expecting import unknown
+
+    for item in items:
+        for marker in item.iter_markers(NAME):
+            wrong = "it takes keywords only, such as regime='memory'" if marker.args else unknown(marker.kwargs)
+            if wrong is None and NAME not in getattr(item, "fixturenames", ()):
+                wrong = f"the test does not use the fixture {NAME}"
+            if wrong is not None:
+                raise pytest.UsageError(f"{item.nodeid}: the marker {NAME}: {wrong}")
+
+
+def _folder(config: pytest.Config) -> str | None:
+    """Of the baseline, where one is named."""
+    folder = config.getoption("--diagnose-baseline")
+    stated = str(config.getini("diagnose_baseline"))
+    return folder or (str(config.rootpath / stated) if stated else None)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -19,6 +19,9 @@ MARK = '"diagnose.verdict/'
 MOST_BYTES = 1 << 26
 """Of one verdict: it has tens of kilobytes."""
 
+SHORT = 64
+"""Bytes: no trace and no verdict is as short."""
+
 _WATCH = "diagnose attach PID --for 30 --format json -o verdict.json"
 _AGAIN = "diagnose analyze FILE... --format json -o verdict.json"
 
@@ -93,6 +96,8 @@ def opened(source: Source, **options: Any) -> Told | Mapping[str, Any]:
             raise UnreadableDump(path, "the file is empty", hint=_AGAIN)
         if MARK in dump.head_text and dump.head_text.lstrip().startswith("{"):
             return _read_back(dump)
+        if dump.head_text.lstrip().startswith("{") and len(dump.head) < SHORT:
+            raise UnreadableDump(path, "JSON, and neither a verdict nor a trace: perhaps cut off", hint=_AGAIN)
     finally:
         dump.close()
     if path == "-" or not stat.S_ISREG(os.stat(path).st_mode):

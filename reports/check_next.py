@@ -74,28 +74,33 @@ def _sessions(check: Check, seen: Check, baseline: str) -> Iterator[Step]:
             text="the slow-down did not come again; should it return another night, compare in turns", command=IN_TURNS
         )
     if check.outcome in (Outcome.PASS, Outcome.IMPROVEMENT):
-        yield Step(text="keep this session for the nights to come", command=_add(seen, baseline))
+        if not check.kept:
+            yield Step(text="keep this session for the nights to come", command=_add(seen, baseline))
         return
     if check.outcome is Outcome.REGRESSION:
         yield from _regression(check, baseline)
         return
     for why in check.why:
-        if why is Why.TOO_FEW_SESSIONS:
-            yield from _too_few(seen, baseline)
-        elif why is Why.UNLIKE:
-            yield from _unlike(seen, baseline)
-        elif why is Why.SICK_HOST:
-            yield from _sick(seen)
-        elif why is Why.TOO_NOISY:
-            yield from _noisy(seen, baseline)
-        elif why is Why.MISSING_METRIC:
-            yield from _missing(seen)
-        elif why is Why.OTHER_LOAD:
-            yield from _other_load(seen, baseline)
-        elif why in (Why.STALLED, Why.NO_VERDICT):
-            yield Step(text="see what is wrong with the job, and measure again", command="diagnose attach PID --for 30")
-        elif why is Why.NO_WORK:
-            yield Step(text="put load on the job and measure while requests run", command="diagnose sweep URL_OR_PID")
+        yield from _unanswered(why, seen, baseline)
+
+
+def _unanswered(why: Why, seen: Check, baseline: str) -> Iterator[Step]:
+    if why is Why.TOO_FEW_SESSIONS:
+        yield from _too_few(seen, baseline)
+    elif why is Why.UNLIKE:
+        yield from _unlike(seen, baseline)
+    elif why is Why.SICK_HOST:
+        yield from _sick(seen)
+    elif why is Why.TOO_NOISY:
+        yield from _noisy(seen, baseline)
+    elif why is Why.MISSING_METRIC:
+        yield from _missing(seen)
+    elif why is Why.OTHER_LOAD:
+        yield from _other_load(seen, baseline)
+    elif why in (Why.STALLED, Why.NO_VERDICT):
+        yield Step(text="see what is wrong with the job, and measure again", command="diagnose attach PID --for 30")
+    elif why is Why.NO_WORK:
+        yield Step(text="put load on the job and measure while requests run", command="diagnose sweep URL_OR_PID")
 
 
 def _other_load(check: Check, baseline: str) -> Iterator[Step]:
@@ -131,10 +136,12 @@ def _too_few(check: Check, baseline: str) -> Iterator[Step]:
     if have >= check.policy.sessions and gate is not None:
         have, what = gate.sessions, f"like sessions have {gate.metric.label}"
     lack = check.policy.sessions - have
-    yield Step(
-        text=f"{have} of {check.policy.sessions} {what}; add {lack} more night{'' if lack == 1 else 's'}",
-        command=_add(check, baseline),
-    )
+    if check.kept:
+        left = "the next one can be answered" if lack == 1 else f"{lack - 1} more to come"
+        yield Step(text=f"this night was added: {left}")
+    else:
+        nights = f"add {lack} more night{'' if lack == 1 else 's'}"
+        yield Step(text=f"{have} of {check.policy.sessions} {what}; {nights}", command=_add(check, baseline))
     yield Step(text="or compare the two versions on this machine", command=IN_TURNS)
     yield from _across(check, baseline, "count the unlike ones as well, if that is what is under test")
 

@@ -61,7 +61,11 @@ def add(
     _emit(found, "added", format_, output)
 
 
-@command.command(name="list", epilog="Example: diagnose baseline list --baseline nights")
+@command.command(
+    name="list",
+    short_help="What is kept, and what the gate lacks.",
+    epilog="Example: diagnose baseline list --baseline nights",
+)
 @baseline_option
 @output_options_of(FORMATS)
 def list_(baseline: str, format_: str, output: str | None, no_color: bool) -> None:
@@ -80,7 +84,11 @@ def list_(baseline: str, format_: str, output: str | None, no_color: bool) -> No
     write(_listing(found)[format_](), output)
 
 
-@command.command(name="show", epilog="Example: diagnose baseline show --baseline nights --workload chat")
+@command.command(
+    name="show",
+    short_help="Trends, a plot, and what changed when.",
+    epilog="Example: diagnose baseline show --baseline nights --workload chat",
+)
 @baseline_option
 @click.option("--workload", metavar="NAME", help="Only this one.")
 @click.option("--metric", metavar="NAME", help="Only this one, and its plot: tokens_per_s, step_s, ...")

@@ -72,11 +72,13 @@ def _compared(
 ) -> list[Comparison]:
     """Every metric that a side has, the primary first; those that are only told are corrected for their number."""
     found = []
+    reference = max((current, *sessions), key=lambda s: s.peaks.get("bandwidth_bytes_per_s", 0.0))
     for metric in METRICS:
-        logs = [math.log(value) for s in sessions if (value := _value(metric, s, current)) is not None]
+        logs = [math.log(value) for s in sessions if (value := _value(metric, s, reference)) is not None]
         if metric is primary or current.figure(metric.name) is not None or logs:
             gates = metric is primary or (metric.name == ROOF and policy.roof_gates)
-            found.append(_comparison(metric, Role.GATE if gates else Role.REPORT, current, logs, policy))
+            role = Role.GATE if gates else Role.REPORT
+            found.append(_comparison(metric, role, current, _value(metric, current, reference), logs, policy))
     others = [c for c in found if c.metric is not primary and c.p is not None]
     adjusted = dict(zip(map(id, others), holm([c.p for c in others if c.p is not None]), strict=True))
     found = [replace(c, p_holm=adjusted[id(c)]) if id(c) in adjusted else c for c in found]
@@ -84,15 +86,14 @@ def _compared(
     return sorted(found, key=lambda c: c.metric is not primary)
 
 
-def _value(metric: Metric, session: Session, current: Session) -> float | None:
-    """The session's figure; of the roof as a fraction of the current session's peaks, where both state theirs."""
-    if metric.name != ROOF:
-        return session.figure(metric.name)
-    return roof_fraction(session, of=current)
+def _value(metric: Metric, session: Session, reference: Session) -> float | None:
+    """The session's figure; of the roof as a fraction of the reference's peaks, where both state theirs."""
+    return roof_fraction(session, of=reference) if metric.name == ROOF else session.figure(metric.name)
 
 
-def _comparison(metric: Metric, role: Role, current: Session, logs: list[float], policy: Policy) -> Comparison:
-    value = current.figure(metric.name)
+def _comparison(
+    metric: Metric, role: Role, current: Session, value: float | None, logs: list[float], policy: Policy
+) -> Comparison:
     figure = current.figures.get(metric.name)
     windows = figure.windows if figure is not None else ()
     known = Comparison(

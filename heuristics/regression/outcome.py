@@ -158,4 +158,6 @@ class Check:
 
         return min(groups, key=far).differences if groups else ()
 
+    kept: bool = False
+    """The current session is in the baseline by now."""
     warnings: tuple[str, ...] = field(default=())

@@ -78,6 +78,11 @@ class Session:
         """Requests ran, and nothing came of them."""
         return Limit.STALLED.value in words(mapping(self.verdict, "verdict"), "limits")
 
+    @property
+    def peaks(self) -> Mapping[str, float]:
+        """The roofs that its fractions are of."""
+        return numbers(mapping(self.verdict, "roofs"))
+
     def figure(self, metric: str) -> float | None:
         """The session's value of a metric, where it is a positive number, which a ratio needs."""
         found = self.figures.get(metric)
@@ -114,10 +119,9 @@ def roof_fraction(session: Session, *, of: Session) -> float | None:
     own = session.figure(ROOF)
     if own is None:
         return None
-    mine, theirs = mapping(session.verdict, "roofs"), mapping(of.verdict, "roofs")
     measured = mapping(session.verdict, "measured")
     nearest = _nearest(numbers(measured))
-    peaks = [positive(roofs.get(_PEAKS[nearest])) for roofs in (mine, theirs)] if nearest is not None else []
+    peaks = [positive(roofs.get(_PEAKS[nearest])) for roofs in (session.peaks, of.peaks)] if nearest is not None else []
     if len(peaks) != 2 or peaks[0] is None or peaks[1] is None:
         return own
     return own * peaks[0] / peaks[1]

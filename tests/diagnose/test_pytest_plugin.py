@@ -121,6 +121,7 @@ def test_the_folder_may_stand_in_the_projects_file(tmp_path: Path) -> None:
         ("regime='fast'", "regime 'fast' is none of memory"),
         ("rof=0.5", "no keyword 'rof'"),
         ("'memory'", "takes keywords only"),
+        ("roof=50", "roof must lie between 0 and 1"),
     ],
 )
 def test_a_marker_that_makes_no_sense(tmp_path: Path, mark: str, wrong: str) -> None:
@@ -128,6 +129,23 @@ def test_a_marker_that_makes_no_sense(tmp_path: Path, mark: str, wrong: str) -> 
     done = ran(tmp_path, content)
     assert done.returncode != 0
     assert wrong in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_marker_that_is_held_against_nothing(tmp_path: Path) -> None:
+    mark = "import pytest\n@pytest.mark.diagnose(regime='memory')\n"
+    unused = ran(tmp_path, f"{mark}def test_it():\n    pass\n")
+    assert unused.returncode != 0
+    assert "does not use the fixture diagnose" in unused.stdout + unused.stderr
+    uncalled = ran(tmp_path, f"{mark}def test_it(diagnose):\n    pass\n")
+    assert uncalled.returncode != 0
+    assert "judged nothing" in uncalled.stdout
+
+
+def test_an_update_of_no_baseline(tmp_path: Path) -> None:
+    done = ran(tmp_path, "def test_it():\n    pass\n", "--diagnose-update")
+    assert done.returncode != 0
+    assert "needs --diagnose-baseline" in done.stderr
 
 
 def test_errors_for_the_user_keep_their_hint(tmp_path: Path) -> None:
