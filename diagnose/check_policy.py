@@ -12,6 +12,9 @@ from heuristics.regression.policy import FEWEST_SESSIONS, PairedPolicy, Policy
 
 Number = float | int | str | None
 
+LEAST_PERCENT = 0.2
+"""No session is as steady; whoever types 0.05 means five percent."""
+
 MOST_PERCENT = {"confidence": 100.0, "min_effect": 1000.0, "resolution": 1000.0}
 
 
@@ -74,6 +77,9 @@ def _percent(name: str, found: Mapping[str, Any], usual: float) -> float:
     if fraction > most or (name == "confidence" and not 0.5 <= fraction < 1.0):
         between = "50 and 100" if name == "confidence" else f"0 and {MOST_PERCENT[name]:g}"
         raise DiagnoseError(f"{option(name)} must lie between {between} percent, not {value}", hint="--confidence 99")
+    if name == "min_effect" and fraction < LEAST_PERCENT / 100.0:
+        wrong = f"{option(name)} is in percent, and {value} is less than {LEAST_PERCENT:g}"
+        raise DiagnoseError(wrong, hint=f"{option(name)} of 5 is five percent")
     return fraction
 
 

@@ -176,7 +176,7 @@ def _current(
     found = done.last_object()
     if found is None:
         raise UnreadableDump(command, "printed no verdict", hint="end it with --format json")
-    return found, command
+    return found, f"{command} (--run)"
 
 
 def _one_question(current: object, command: str | None, paired: tuple[str, str] | None, *, confirm: bool) -> None:

@@ -173,6 +173,7 @@ def test_thresholds_from_the_projects_file(tmp_path: Path, nights: str, monkeypa
     [
         ({"min_effect": "much"}, "must be a number"),
         ({"min_effect": -3}, "must be positive"),
+        ({"min_effect": 0.05}, "is in percent"),
         ({"confidence": 100}, "between 50 and 100"),
         ({"confidence": 0.99}, "between 50 and 100"),
         ({"sessions": 5}, "at least 8"),
