@@ -15,6 +15,7 @@ from heuristics.regression.metrics import METRICS, Metric, metric_named
 from heuristics.regression.outcome import Outcome, Why
 from heuristics.regression.paired import PairedCheck, compare_pairs, ended_early
 from heuristics.regression.policy import PairedPolicy
+from reports.check_figures import figure
 
 WARM_UP = 1
 
@@ -113,7 +114,7 @@ class Pairing:
 
 
 def _told(found: Reading) -> str:
-    return "idle" if found.idle or found.value is None else f"{found.value:.4g}"
+    return "idle" if found.idle or found.value is None else figure(found.value, found.metric.unit)
 
 
 def _apart(a: Reading, b: Reading) -> str:
