@@ -114,7 +114,9 @@ class Pairing:
 
 
 def _told(found: Reading) -> str:
-    return "idle" if found.idle or found.value is None else figure(found.value, found.metric.unit)
+    if found.idle or found.value is None or found.metric is None:
+        return "idle"
+    return figure(found.value, found.metric.unit)
 
 
 def _apart(a: Reading, b: Reading) -> str:
