@@ -13,7 +13,8 @@ from heuristics.regression.loose import Json, items, mapping, number, numbers, t
 from heuristics.regression.session import HELD, Health, Session, figures_of
 from heuristics.vocabulary import Cause, Regime, Share
 
-SCHEMA = re.compile(r"diagnose\.verdict/(\d{1,9})")
+FAMILY = "diagnose.verdict/"
+SCHEMA = re.compile(rf"{re.escape(FAMILY)}(\d{{1,9}})")
 NUMBER = 1
 """The newest schema that is understood."""
 

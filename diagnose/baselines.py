@@ -10,6 +10,7 @@ from typing import Any, cast
 from collectors.baseline import store
 from collectors.baseline.lines import Flaw, Line
 from diagnose.baseline_results import Added, History, Listing, Pruned
+from diagnose.clock import now_text
 from diagnose.given import Path, metric_asked
 from diagnose.sessions import Source, settled, verdict_of, workload_named
 from heuristics.errors import DiagnoseError
@@ -49,7 +50,7 @@ class Baseline:
         verdicts = [settled(verdict_of(s, **analyze_options), _name(s)) for s in listed]
         if not verdicts:
             raise DiagnoseError("no file given", hint="diagnose baseline add verdict.json --baseline DIR")
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now = now_text()
         items = [store.append(self.directory, v, workload=workload, added_at=now) for v in verdicts]
         return Added(directory=self.directory, items=tuple(items))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from os import PathLike, fspath
 from typing import Any
 
@@ -15,7 +14,8 @@ from diagnose.against import Against
 from diagnose.check_policy import paired_policy_of, policy_of
 from diagnose.check_result import CheckResult
 from diagnose.check_settings import settings
-from diagnose.given import Path, option, scaled
+from diagnose.clock import now_text
+from diagnose.given import Path, option, scaled, whole
 from diagnose.pairing import WARM_UP, Pairing, metric_of
 from diagnose.running import TIMEOUT_S
 from diagnose.running import run as run_command
@@ -128,7 +128,7 @@ def check(
             interrupt=stop,
             tell=say,
         )
-        return CheckResult(check=pairing.check(confirm=confirm), created_at=_now())
+        return CheckResult(check=pairing.check(confirm=confirm), created_at=now_text())
     if found.get("baseline") is None:
         raise DiagnoseError("no baseline is given", hint="--baseline DIR, or --paired 'CMD_A' 'CMD_B'")
     against = Against(
@@ -146,7 +146,7 @@ def check(
             answer = replace(answer, warnings=(*answer.warnings, SAME_AGAIN))
         else:
             verdict, answer = fresh, confirmed(answer, second)
-    now = _now()
+    now = now_text()
     added = against.add(verdict, answer.confirmed_by or answer, now=now) if add else None
     return CheckResult(
         check=replace(answer, kept=added is not None),
@@ -213,13 +213,7 @@ def _warm_ups(stated: Any) -> int:
         return WARM_UP
     if str(stated).strip() == "0":
         return 0
-    from diagnose.given import whole
-
     return whole("warm_up", stated)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _untold(_: str) -> None:

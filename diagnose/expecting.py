@@ -10,6 +10,7 @@ from typing import Any
 from collectors.verdict_json import session_of
 from diagnose.checking import check
 from diagnose.sessions import Told, opened, verdict_of
+from heuristics.budget import DECIDED
 from heuristics.errors import DiagnoseError
 from heuristics.regression.metrics import ROOF
 from heuristics.regression.outcome import Outcome
@@ -17,9 +18,6 @@ from heuristics.regression.session import Session
 from heuristics.vocabulary import Cause, Regime
 from reports.check_text import brief
 from reports.words import percent
-
-FOUND = 0.60
-"""Confidence from which on a verdict names a regime."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +58,7 @@ class Expected:
     regime: str | None = None
     cause: str | None = None
     roof: float | None = None
-    confidence: float = FOUND
+    confidence: float = DECIDED
 
     def failures(self, found: Judged) -> list[str]:
         """A sentence for each thing that is not as expected."""

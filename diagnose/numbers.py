@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from shlex import quote
 
 from diagnose import __version__
+from diagnose.clock import now_text
 from diagnose.given import dtype_named, scaled
 from diagnose.stated import EXAMPLE, Options, load_of, work_of
 from heuristics.advice.actions import advise
@@ -65,7 +65,7 @@ def diagnose_numbers(options: Options, gpus: Sequence[str] = (), prices: Sequenc
         ranking=ranking(list(found.values()), usd_per_hour) if len(order) > 1 or usd_per_hour else None,
         warnings=tuple(dict.fromkeys([*whole.warnings, *_warnings(top)])),
         tool_version=__version__,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        created_at=now_text(),
     )
 
 

@@ -28,7 +28,7 @@ def metric_of(name: Any) -> Metric | None:
     """
     if name is None or str(name).replace("-", "_") == WALL.name:
         return None if name is None else WALL
-    found = metric_named(str(name).replace("-", "_"))
+    found = metric_named(str(name))
     if found is None:
         known = ", ".join(metric.name for metric in (*METRICS, WALL))
         raise DiagnoseError(f"no metric named {name!r}", hint=f"one of {known}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from collectors.dump import Contents, Dump, Interrupt, Progress, fingerprint
 from collectors.readers import read
 from collectors.watched import Watched, Window
 from diagnose import __version__
+from diagnose.clock import now_text
 from heuristics.advice.actions import advise
 from heuristics.assemble import Given
 from heuristics.clocks import clocks
@@ -110,7 +110,7 @@ def _judged(
             dict.fromkeys([*warnings, *more, *whole.warnings, *_idle_devices(devices), *_unlike(stated, watched)])
         ),
         tool_version=__version__,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        created_at=now_text(),
     )
 
 

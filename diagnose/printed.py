@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from collectors.verdict_json import session_of
+from collectors.verdict_json import FAMILY, session_of
 from diagnose.running import Run
 from diagnose.sessions import watched
 from heuristics.errors import DiagnoseError
@@ -17,7 +17,6 @@ from heuristics.regression.metrics import METRICS, PRIMARY, Better, Metric
 from heuristics.regression.session import Session
 
 WALL = Metric(name="wall_s", label="wall time of the command", better=Better.LOWER, unit="seconds")
-VERDICT = "diagnose.verdict/"
 MOST_NAMES, LONGEST_NAME = 8, 40
 _HINT = (
     'print a verdict (diagnose ... --format json), or a JSON object such as {"step_s": 0.02}; '
@@ -78,7 +77,7 @@ def reading(done: Run, wanted: Metric | None, before: Kind | None) -> Reading:
 
 
 def _is_verdict(told: Mapping[str, Any]) -> bool:
-    return str(told.get("schema")).startswith(VERDICT)
+    return str(told.get("schema")).startswith(FAMILY)
 
 
 def _values(told: Mapping[str, Any], session: Session | None) -> dict[str, float]:

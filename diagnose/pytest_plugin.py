@@ -144,10 +144,10 @@ def diagnose(request: pytest.FixtureRequest) -> Iterator[Diagnosing]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A marker that could never be held against anything is an error, before any test runs."""
-    from diagnose.expecting import unknown
-
     for item in items:
         for marker in item.iter_markers(NAME):
+            from diagnose.expecting import unknown
+
             wrong = "it takes keywords only, such as regime='memory'" if marker.args else unknown(marker.kwargs)
             if wrong is None and NAME not in getattr(item, "fixturenames", ()):
                 wrong = f"the test does not use the fixture {NAME}"

@@ -10,12 +10,12 @@ from os import PathLike, fspath
 from typing import Any, Protocol
 
 from collectors.dump import Dump
-from collectors.verdict_json import alike, session_of
+from collectors.verdict_json import FAMILY, alike, session_of
 from diagnose.given import Path
 from heuristics.errors import DiagnoseError, UnreadableDump
 from heuristics.vocabulary import Regime
 
-MARK = '"diagnose.verdict/'
+MARK = f'"{FAMILY}'
 MOST_BYTES = 1 << 26
 """Of one verdict: it has tens of kilobytes."""
 

@@ -82,14 +82,9 @@ def _sessions(check: Check) -> Json:
     }
 
 
-def _metric(c: Comparison) -> Json:
+def expectation(c: Comparison) -> Json:
+    """What a metric came to beside what was expected of it, SI units; ``null`` where that is not known."""
     return {
-        "name": c.metric.name,
-        "better": c.metric.better.value,
-        "role": c.role.value,
-        "outcome": c.outcome.value,
-        "why": c.why.value,
-        "sessions": c.sessions,
         "current": rounded(c.current),
         "baseline": rounded(c.baseline),
         "change": rounded(c.change),
@@ -98,6 +93,18 @@ def _metric(c: Comparison) -> Json:
         "spread": rounded(c.spread),
         "p": rounded(c.p),
         "p_holm": rounded(c.p_holm),
+    }
+
+
+def _metric(c: Comparison) -> Json:
+    return {
+        "name": c.metric.name,
+        "better": c.metric.better.value,
+        "role": c.role.value,
+        "outcome": c.outcome.value,
+        "why": c.why.value,
+        "sessions": c.sessions,
+        **expectation(c),
         "floor": rounded(c.floor),
         "visible": rounded(c.visible),
         "drift": rounded(c.drift),

@@ -16,6 +16,7 @@ from statistics import median
 
 from heuristics.regression.outcome import Check, Comparison, Outcome, Role, Why
 from heuristics.regression.paired import PairedCheck
+from reports.check_json import expectation
 from reports.check_next import FOLDER, gating
 from reports.check_text import brief
 from reports.check_text import render as render_text
@@ -140,14 +141,7 @@ def _figures(c: Comparison) -> Mapping[str, object]:
         "verdict": c.outcome.value,
         "why": c.why.value,
         "n": c.sessions,
-        "current": rounded(c.current),
-        "baseline": rounded(c.baseline),
-        "change": rounded(c.change),
-        "expected_low": rounded(c.low),
-        "expected_high": rounded(c.high),
-        "spread": rounded(c.spread),
-        "p": rounded(c.p),
-        "p_holm": rounded(c.p_holm),
+        **expectation(c),
     }
 
 

@@ -30,7 +30,8 @@ def extended(calibration: Calibration, told: Callable[[str], None]) -> Calibrati
     told("other arithmetic types, through torch")
     try:
         torch = import_module("torch")
-    except Exception:
+    except Exception as error:
+        told(f"torch cannot be used: {type(error).__name__}: {error}")
         return calibration
     if torch.cuda.is_available():
         told("GPUs, through torch")

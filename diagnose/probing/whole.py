@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from collectors.probe.watchers import watched_by
 from diagnose import __version__
+from diagnose.clock import now_text
 from diagnose.probing.arguments import Model
 from diagnose.probing.cases import ENGINE, Measured, samples_by_round, workload_of
 from heuristics.advice.actions import advise
@@ -42,7 +41,7 @@ def diagnosis_of(measured: Measured, rows: tuple[ProbedBatch, ...], known: Model
         ),
         warnings=tuple(dict.fromkeys([*notes_on(measured), *whole.warnings])),
         tool_version=__version__,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        created_at=now_text(),
     )
 
 

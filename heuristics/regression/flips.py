@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 from heuristics.regression.loose import mapping, positive
@@ -24,9 +24,8 @@ BOUND = frozenset({Regime.MEMORY, Regime.COMPUTE, Regime.LATENCY})
 
 def flip_between(a: Sequence[Session], b: Sequence[Session], confidence: float) -> Flip | None:
     """The flip from one set of sessions to another, both sure of their word; of its regime, else of its cause."""
-    policy = Policy(flip_confidence=confidence, sessions=1)
-    for why, word in ((Why.REGIME_FLIP, _regime), (Why.CAUSE_FLIP, _cause)):
-        before, now = _settled([word(s, policy) for s in a]), _settled([word(s, policy) for s in b])
+    for why, word in WORDS.items():
+        before, now = (_settled([word(s, confidence) for s in side]) for side in (a, b))
         if before is not None and now is not None and before[0] != now[0]:
             return Flip(
                 why=why,
@@ -51,42 +50,38 @@ def _settled(words: Sequence[str | None]) -> tuple[str, int] | None:
 
 def flip(current: Session, sessions: Sequence[Session], policy: Policy) -> Flip | None:
     """The flip of regime, else of cause; none where one side is not sure, or the word was seen among the sessions."""
-    return _flipped(
-        Why.REGIME_FLIP, current, sessions, policy, {id(s): _regime(s, policy) for s in (current, *sessions)}
-    ) or _flipped(Why.CAUSE_FLIP, current, sessions, policy, {id(s): _cause(s, policy) for s in (current, *sessions)})
-
-
-def _flipped(
-    why: Why, current: Session, sessions: Sequence[Session], policy: Policy, words: dict[int, str | None]
-) -> Flip | None:
-    now = words[id(current)]
-    told = [words[id(s)] for s in sessions]
-    settled = _settled(told)
-    if now is None or settled is None or now in told or len(sessions) < policy.sessions:
+    if len(sessions) < policy.sessions:
         return None
-    before, agreeing = settled
-    return Flip(
-        why=why,
-        baseline=before,
-        current=now,
-        baseline_confidence=median(s.confidence for s in sessions if words[id(s)] == before),
-        current_confidence=current.confidence,
-        agreeing=agreeing,
-        sessions=len(sessions),
-    )
+    for why, word in WORDS.items():
+        now, told = word(current, policy.flip_confidence), [word(s, policy.flip_confidence) for s in sessions]
+        settled = _settled(told)
+        if now is None or settled is None or now in told:
+            continue
+        before, agreeing = settled
+        agree = [s.confidence for s, said in zip(sessions, told, strict=True) if said == before]
+        return Flip(
+            why=why,
+            baseline=before,
+            current=now,
+            baseline_confidence=median(agree),
+            current_confidence=current.confidence,
+            agreeing=agreeing,
+            sessions=len(sessions),
+        )
+    return None
 
 
-def _regime(session: Session, policy: Policy) -> str | None:
-    sure = session.regime in BOUND and session.confidence >= policy.flip_confidence
+def _regime(session: Session, confidence: float) -> str | None:
+    sure = session.regime in BOUND and session.confidence >= confidence
     return session.regime.value if sure and session.regime is not None else None
 
 
-def _cause(session: Session, policy: Policy) -> str | None:
+def _cause(session: Session, confidence: float) -> str | None:
     """With its regime before it: a cause that changes with the regime is the regime's flip.
 
     None where weights and KV cache move nearly as many bytes: the larger of two equals is chance.
     """
-    regime = _regime(session, policy)
+    regime = _regime(session, confidence)
     if session.cause in TRAFFIC and _torn(session):
         return None
     return f"{regime}: {session.cause.value}" if regime is not None and session.cause is not None else None
@@ -96,3 +91,7 @@ def _torn(session: Session) -> bool:
     measured = mapping(session.verdict, "measured")
     weights, cache = (positive(measured.get(f"{name}_bytes_per_step")) for name in ("weight", "kv"))
     return weights is not None and cache is not None and max(weights, cache) < CLEARLY * min(weights, cache)
+
+
+WORDS: Mapping[Why, Callable[[Session, float], str | None]] = {Why.REGIME_FLIP: _regime, Why.CAUSE_FLIP: _cause}
+"""What may flip, with the word of a session that is sure of it: its regime first."""

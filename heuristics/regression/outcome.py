@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from heuristics.regression.likeness import Difference
@@ -147,6 +147,9 @@ class Check:
     """Sequences in a step before and now, where the load was another one."""
     confirmed_by: Check | None = None
     """A second session, measured because the first looked like a regression."""
+    kept: bool = False
+    """The current session is in the baseline by now."""
+    warnings: tuple[str, ...] = ()
 
     @property
     def nearly_alike(self) -> tuple[Difference, ...]:
@@ -157,7 +160,3 @@ class Check:
             return any(d.trait == "workload" for d in left.differences), len(left.differences), -left.count
 
         return min(groups, key=far).differences if groups else ()
-
-    kept: bool = False
-    """The current session is in the baseline by now."""
-    warnings: tuple[str, ...] = field(default=())

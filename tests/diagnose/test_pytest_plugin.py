@@ -190,6 +190,12 @@ def test_it_is_light_to_import() -> None:
     assert set(loaded) <= {"diagnose", "diagnose.pytest_plugin"}
 
 
+def test_runs_without_the_marker_load_nothing_of_it(tmp_path: Path) -> None:
+    content = "import sys\ndef test_it():\n    assert 'diagnose.expecting' not in sys.modules\n"
+    done = ran(tmp_path, content)
+    assert done.returncode == 0, done.stdout
+
+
 def test_it_is_found_by_pytest_itself() -> None:
     from importlib.metadata import entry_points
 
